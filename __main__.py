@@ -1,0 +1,5 @@
+"""`python -m semihand`."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""Training: supervised pre-training on synthetic hands, and SemiHand adaptation."""

@@ -1,0 +1,1 @@
+"""Data readers, metrics, benchmarks and peers."""

@@ -1,0 +1,1 @@
+"""Labelled synthetic hands, rendered on the fly."""
