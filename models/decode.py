@@ -1,0 +1,56 @@
+"""From maps to 2.5D joints by soft-argmax (Iqbal et al., ECCV 2018; SemiHand Sec. 3.1).
+
+| here    | paper      |                                   |
+|---------|------------|-----------------------------------|
+| Q       | Q_k        | probability of joint k over cells |
+| uv      | uv         | sum of Q times cell centres       |
+| depth   | d          | sum of Q times depth map          |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .joints import ROOT
+from .network import CROP_GRID, StackMaps
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """2.5D answer of one stack.
+
+    uv (B, 21, 2): 64-grid pixels, centres at integers. depth (B, 21): units of the middle proximal phalanx,
+    0 at the root. mask_logits (B, 64, 64). confidence (B, 21): logits, None on all stacks but the last.
+    Q (B, 21, h, w): heatmap probabilities.
+    """
+
+    uv: Tensor
+    depth: Tensor
+    mask_logits: Tensor
+    confidence: Tensor | None
+    Q: Tensor
+
+
+def cell_centres(size: int, device: torch.device | None = None) -> Tensor:
+    """(size,) centres of the map's cells on the 64 grid: (i + .5) * 64 / size - .5."""
+    return (torch.arange(size, dtype=torch.float32, device=device) + 0.5) * (CROP_GRID / size) - 0.5
+
+
+def decode(maps: StackMaps) -> Prediction:
+    """Soft-argmax of one stack's maps, in float32 whatever their type.
+
+    No gradient reaches the heatmaps through the confidence, or it would move joints to where the network
+    is sure instead of where they are.
+    """
+    heat, depth_maps = maps.heat.float(), maps.depth.float()
+    Q = heat.flatten(2).softmax(-1).view_as(heat)
+    # Sums, not a matrix product: TF32 products on a GPU would round coordinates to 0.03 px.
+    u = (Q.sum(2) * cell_centres(Q.shape[3], Q.device)).sum(-1)
+    v = (Q.sum(3) * cell_centres(Q.shape[2], Q.device)).sum(-1)
+    depth = (Q * depth_maps).sum((2, 3))
+    depth = depth - depth[:, ROOT : ROOT + 1]
+    confidence = None if maps.confidence is None else (Q.detach() * maps.confidence.float()).sum((2, 3))
+    return Prediction(torch.stack([u, v], -1), depth, maps.mask_logits.float(), confidence, Q)
