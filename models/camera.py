@@ -1,9 +1,9 @@
 """Pinhole cameras, the virtual camera of a hand crop, and the crop itself (numpy and OpenCV only).
 
-A crop is not a cut-out of the picture but the picture of a *virtual camera* that stands where the real one stands
-and looks at the hand's centre (Perspective Crop Layers, Yu et al. 2021). In its frame, turning the crop about its
-centre turns the hand about the optical axis, so relative depth does not change, and K_crop is the same for every
-crop but for the focal length.
+A crop is not a cut-out of the picture but the picture of a *virtual camera* that stands where the real one
+stands and looks at the hand's centre (Perspective Crop Layers, Yu et al. 2021). In its frame, turning the
+crop about its centre turns the hand about the optical axis, so relative depth does not change, and K_crop is
+the same for every crop but for the focal length.
 
 Frames: camera x right, y down, z forward, metres. Image and crop pixels u right, v down, centres at integers.
 Crop grid: GRID x GRID pixels, centre (31.5, 31.5). A picture of S x S pixels of the same crop has
@@ -69,10 +69,12 @@ class Crop:
 
 
 def default_intrinsics(width: int, height: int, fx: float | None = None) -> np.ndarray:
-    """(3, 3) intrinsics of an unknown camera: f = 0.85 of the longer side (or `fx`), principal point in the middle."""
+    """(3, 3) intrinsics of an unknown camera: f = 0.85 of the longer side (or `fx`), centred."""
     focal = DEFAULT_FOCAL * max(width, height) if fx is None else float(fx)
     if not (width > 0 and height > 0 and focal > 0):
-        raise ValueError(f"No camera has a picture of {width} x {height} pixels and a focal length of {focal}.")
+        raise ValueError(
+            f"No camera has a picture of {width} x {height} pixels and a focal length of {focal}."
+        )
     return np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1.0]])
 
 
@@ -83,14 +85,17 @@ def mirror_intrinsics(K: np.ndarray, width: int) -> np.ndarray:
     return mirrored
 
 
-def crop_camera(K: np.ndarray, center: np.ndarray, side: float, roll: float = 0.0, mirrored: bool = False) -> Crop:
-    """The virtual camera that looks at `center` and sees the square of `side` image pixels round it edge to edge.
+def crop_camera(
+    K: np.ndarray, center: np.ndarray, side: float, roll: float = 0.0, mirrored: bool = False
+) -> Crop:
+    """The virtual camera that looks at `center` and sees the square of `side` pixels round it edge to edge.
 
-    K (3, 3): the picture's intrinsics. center (2,), side: image pixels. roll: radians, clockwise in the picture;
-    the crop is turned back by it, so that a box whose fingers point along its roll comes out with fingers up.
-    The rotation is the smallest that takes the centre's ray to +z, then the roll about z. An off-axis square is
-    not a square in the virtual camera (the picture stretches radially by 1 / cos^2 and sideways by 1 / cos of the
-    angle off the axis), so the focal length keeps its *area* to first order: f = 64 / side * f_image / cos^1.5.
+    K (3, 3): the picture's intrinsics. center (2,), side: image pixels. roll: radians, clockwise in the
+    picture; the crop is turned back by it, so that a box whose fingers point along its roll comes out with
+    fingers up. The rotation is the smallest that takes the centre's ray to +z, then the roll about z. An
+    off-axis square is not a square in the virtual camera (the picture stretches radially by 1 / cos^2 and
+    sideways by 1 / cos of the angle off the axis), so the focal length keeps its *area* to first order:
+    f = 64 / side * f_image / cos^1.5.
     Raises ValueError on a side that is not positive or values that are not finite.
     """
     fx, fy, cx, cy = float(K[0][0]), float(K[1][1]), float(K[0][2]), float(K[1][2])
@@ -109,12 +114,15 @@ def crop_camera(K: np.ndarray, center: np.ndarray, side: float, roll: float = 0.
     return Crop(image_to_crop, K_crop, rotation, bool(mirrored))
 
 
-def warp_crop(image: np.ndarray, crop: Crop, size: int, margin: float = 0.0, border: str = "replicate") -> np.ndarray:
+def warp_crop(
+    image: np.ndarray, crop: Crop, size: int, margin: float = 0.0, border: str = "replicate"
+) -> np.ndarray:
     """The crop's picture, (size, size, 3) uint8 in the channel order of `image` (H, W, 3) uint8.
 
-    `margin`: grid pixels added on every side, so that `size` pixels cover GRID + 2 margin grid pixels. `border`:
-    what stands outside the picture, "replicate" (its edge) or "grey". Where the crop shrinks the picture by two or
-    more, the part that it sees is first averaged down by an even number: anti-aliasing at little cost.
+    `margin`: grid pixels added on every side, so that `size` pixels cover GRID + 2 margin grid pixels.
+    `border`: what stands outside the picture, "replicate" (its edge) or "grey". Where the crop shrinks the
+    picture by two or more, the part that it sees is first averaged down by an even number: anti-aliasing at
+    little cost.
     """
     to_size = _grid_to_size(size, margin) @ crop.image_to_crop
     from_size = np.linalg.inv(to_size)
@@ -124,15 +132,20 @@ def warp_crop(image: np.ndarray, crop: Crop, size: int, margin: float = 0.0, bor
         image, offset = _shrunk_region(image, _apply_homography(from_size, _square(size)), shrink)
         to_size = to_size @ _from_shrunk(offset, shrink)
     return cv2.warpPerspective(
-        image, to_size, (size, size), flags=cv2.INTER_LINEAR, borderMode=BORDERS[border], borderValue=_MID_GREY
+        image,
+        to_size,
+        (size, size),
+        flags=cv2.INTER_LINEAR,
+        borderMode=BORDERS[border],
+        borderValue=_MID_GREY,
     )
 
 
 def _shrunk_region(image: np.ndarray, corners: np.ndarray, shrink: int) -> tuple[np.ndarray, np.ndarray]:
-    """The part of the picture round `corners`, one pixel for a shrink x shrink block, and its first pixel [u, v].
+    """The part of the picture round `corners`, a pixel for each shrink x shrink block, and where it begins.
 
-    A block's pixel is the mean of four of its own, half a block apart: far fewer than all of them, so that a hand
-    that fills a large picture costs no more time than a small one.
+    A block's pixel is the mean of four of its own, half a block apart: far fewer than all of them, so that a
+    hand that fills a large picture costs no more time than a small one.
     """
     limit = np.array([image.shape[1], image.shape[0]])
     low = np.clip(np.floor(corners.min(axis=0)) - shrink, 0, limit - 1).astype(int)
@@ -147,13 +160,13 @@ def _shrunk_region(image: np.ndarray, corners: np.ndarray, shrink: int) -> tuple
 
 
 def _from_shrunk(offset: np.ndarray, shrink: int) -> np.ndarray:
-    """(3, 3) from pixels of the shrunk region to pixels of the picture: a block's four pixels average at shrink / 4."""
+    """(3, 3) from pixels of the shrunk region to the picture's: a block's four average at shrink / 4."""
     shift = offset + 0.25 * shrink
     return np.array([[shrink, 0, shift[0]], [0, shrink, shift[1]], [0, 0, 1.0]])
 
 
 def _grid_to_size(size: int, margin: float) -> np.ndarray:
-    """(3, 3) from the 64-grid to a picture of `size` pixels that shows `margin` grid pixels more on every side."""
+    """(3, 3) from the 64-grid to a picture of `size` pixels that shows `margin` grid pixels more all round."""
     scale = size / (GRID + 2 * margin)
     shift = (0.5 + margin) * scale - 0.5
     return np.array([[scale, 0, shift], [0, scale, shift], [0, 0, 1.0]])
@@ -177,7 +190,7 @@ def _apply_homography(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def _rotation_to_z(ray: np.ndarray) -> np.ndarray:
-    """The smallest rotation (3, 3) that takes the unit vector `ray` (3,), in front of the camera, to +z (Rodrigues)."""
+    """The smallest rotation (3, 3) that takes the unit vector `ray` (3,), z > 0, to +z (Rodrigues)."""
     x, y, z = ray
     k = 1.0 / (1.0 + z)
     return np.array([[1 - k * x * x, -k * x * y, -x], [-k * x * y, 1 - k * y * y, -y], [x, y, z]])

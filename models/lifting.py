@@ -1,5 +1,6 @@
-"""From 2.5D joints to 3D and back (SemiHand Sec. 3.1, after Iqbal et al. 2018); numpy, over any leading dimensions.
+"""From 2.5D joints to 3D and back (SemiHand Sec. 3.1, after Iqbal et al. 2018).
 
+numpy only; every function works over any leading dimensions.
 Symbols of the equations:
     x_hat, y_hat  rays, (u - cx) / fx and (v - cy) / fy
     d             depth_rel: depth minus the root's, over the unit bone
@@ -37,10 +38,11 @@ def lift(
 ):
     """Back-project 2.5D joints to the camera that K_crop belongs to.
 
-    uv_crop (..., 21, 2): pixels of K_crop's grid. depth_rel (..., 21): depth minus the root's, over the unit bone.
-    K_crop (..., 3, 3). bone_lengths (..., 20): over the unit bone, ordered as BONES. scale (...): the unit bone in
-    metres. root_depth (...): the root's depth in metres where known (nothing is then solved), else it is found by
-    `method` (see `root_depth`). fallback_depth: metres, used for hands without extent instead of an error.
+    uv_crop (..., 21, 2): pixels of K_crop's grid. depth_rel (..., 21): depth minus the root's, over the unit
+    bone. K_crop (..., 3, 3). bone_lengths (..., 20): over the unit bone, ordered as BONES. scale (...): the
+    unit bone in metres. root_depth (...): the root's depth in metres where known (nothing is then solved),
+    else it is found by `method` (see `root_depth`). fallback_depth: metres, used for hands without extent
+    instead of an error.
     Returns (..., 21, 3) metres, x right, y down, z forward.
     Raises ValueError on values that are not finite, and on hands without extent where no fallback is given.
     """
@@ -53,12 +55,15 @@ def lift(
     return np.concatenate([rays * z[..., None], z[..., None]], axis=-1)
 
 
-def root_depth(uv_crop, depth_rel, K_crop, bone_lengths=PRIOR_BONE_LENGTHS, scale=UNIT_BONE_METRES, method="summed"):
+def root_depth(
+    uv_crop, depth_rel, K_crop, bone_lengths=PRIOR_BONE_LENGTHS, scale=UNIT_BONE_METRES, method="summed"
+):
     """Depth of the root (...) in metres from known bone lengths; arguments as in `lift`.
 
-    "single": one bone has its length, as in the paper; "summed": the sum of squared lengths over all bones fits,
-    far less sensitive to noise. A negative discriminant (noise in depth) counts as zero; the result is kept between
-    4 and 50 unit bones. Raises ValueError where the bones have no extent across the view.
+    "single": one bone has its length, as in the paper; "summed": the sum of squared lengths over all bones
+    fits, far less sensitive to noise. A negative discriminant (noise in depth) counts as zero; the result is
+    kept between 4 and 50 unit bones.
+    Raises ValueError where the bones have no extent across the view.
     """
     uv_crop, depth_rel = _checked(uv_crop, depth_rel)
     scale = np.asarray(scale, float)
@@ -66,7 +71,10 @@ def root_depth(uv_crop, depth_rel, K_crop, bone_lengths=PRIOR_BONE_LENGTHS, scal
 
 
 def project(xyz, K):
-    """Points (..., N, 3) in a camera's frame to its pixels (..., N, 2), K (..., 3, 3). Raises ValueError at z <= 0."""
+    """Points (..., N, 3) in a camera's frame to its pixels (..., N, 2); K (..., 3, 3).
+
+    Raises ValueError where a point does not stand in front of the camera.
+    """
     xyz, K = np.asarray(xyz, float), np.asarray(K, float)
     z = xyz[..., 2:]
     if not (z > 0).all():  # also true for NaN
@@ -85,14 +93,18 @@ def bone_lengths(xyz):
 
 
 def relative_depth(xyz_virtual, scale):
-    """depth_rel (..., 21) of hands (..., 21, 3) metres in the virtual camera's frame; scale (...): unit bone, metres."""
+    """depth_rel (..., 21) of hands (..., 21, 3) metres in the virtual camera's frame.
+
+    scale (...): the unit bone in metres.
+    """
     z = np.asarray(xyz_virtual, float)[..., 2]
     return (z - z[..., ROOT, None]) / np.asarray(scale, float)[..., None]
 
 
 def pixels_per_unit(uv_crop, depth_rel, bone_lengths=PRIOR_BONE_LENGTHS):
-    """Pixels (...) that the unit bone spans under weak perspective: sqrt(sum |duv|^2 / sum max(C^2 - dd^2, 0)).
+    """Pixels (...) that the unit bone spans under weak perspective.
 
+    s_px = sqrt(sum |duv|^2 / sum max(C^2 - dd^2, 0)) over the bones; arguments as in `lift`.
     Raises ValueError where that is not a positive number: no extent across the view, or every bone along it.
     """
     uv_crop, depth_rel = _checked(uv_crop, depth_rel)
@@ -107,8 +119,8 @@ def pixels_per_unit(uv_crop, depth_rel, bone_lengths=PRIOR_BONE_LENGTHS):
 def weak_perspective(uv_crop, depth_rel, bone_lengths=PRIOR_BONE_LENGTHS, scale=UNIT_BONE_METRES):
     """Root-relative joints (..., 21, 3) metres without any intrinsics; arguments as in `lift`.
 
-    X = (u - u_root) / s_px, Y likewise, Z = d, with s_px of `pixels_per_unit`. For pictures whose camera nobody
-    knows; assumed intrinsics and `lift` are better where the picture is a camera's own and uncut.
+    X = (u - u_root) / s_px, Y likewise, Z = d, with s_px of `pixels_per_unit`. For pictures whose camera
+    nobody knows; assumed intrinsics and `lift` are better where the picture is a camera's own and uncut.
     """
     uv_crop, depth_rel = _checked(uv_crop, depth_rel)
     per_unit = pixels_per_unit(uv_crop, depth_rel, bone_lengths)
@@ -121,10 +133,13 @@ def _root_units(rays, depth_rel, bone_lengths, method, scale, fallback_depth):
     """z_hat (...): the root's depth over the unit bone, solved from the bone lengths."""
     if method not in METHODS:
         raise ValueError(f"Unknown lifting method {method!r}; known: {', '.join(METHODS)}.")
-    a, b, c = _quadratic(rays, depth_rel, np.asarray(bone_lengths, float), _UNIT if method == "single" else slice(None))
+    bones = _UNIT if method == "single" else slice(None)
+    a, b, c = _quadratic(rays, depth_rel, np.asarray(bone_lengths, float), bones)
     degenerate = a < MIN_QUADRATIC
     if degenerate.any() and fallback_depth is None:
-        raise ValueError(f"{degenerate.sum()} of {degenerate.size} hands have no extent across the view to lift by.")
+        raise ValueError(
+            f"{degenerate.sum()} of {degenerate.size} hands have no extent across the view to lift by."
+        )
     discriminant = np.maximum(b * b - 4 * a * c, 0)
     z_hat = (-b + np.sqrt(discriminant)) / (2 * np.where(degenerate, 1.0, a))
     if fallback_depth is not None:
@@ -133,7 +148,7 @@ def _root_units(rays, depth_rel, bone_lengths, method, scale, fallback_depth):
 
 
 def _quadratic(rays, depth_rel, bone_lengths, bones):
-    """Coefficients a, b, c (...) of the length constraint in z_hat, summed over `bones` (Iqbal et al. 2018, Eq. 4-6).
+    """Coefficients a, b, c (...) of the length constraint in z_hat, summed over `bones` (Iqbal et al. 2018).
 
     Deviation: rays are K^-1-normalised and b carries the factor 2, both missing in the printed formula.
     """

@@ -59,7 +59,7 @@ def test_known_root_depth_needs_no_bones():
 
 
 def test_single_bone_by_hand():
-    """A flat unit bone of 40 mm across the view that spans 20 px at f = 100: z = 100 * 40 / 20 = 200 mm, 5 units."""
+    """A unit bone of 40 mm across the view spans 20 px at f = 100: z = 100 * 40 / 20 = 200 mm, 5 units."""
     uv, depth = np.full((21, 2), 31.5), np.zeros(21)
     uv[10] += [12, 16]
     K = np.array([[100.0, 0, 31.5], [0, 100, 31.5], [0, 0, 1]])
@@ -79,7 +79,7 @@ def test_single_bone_with_depth_by_hand():
 
 
 def test_negative_discriminant_counts_as_zero():
-    """Bone depth 1.5 units above its length: -b / 2a = -1.5 with the sign of d turned gives 5 units for d = -5."""
+    """A bone of depth -5 and length 1: z = -b / 2a = 5 units (joint 10 then stands at depth 0)."""
     uv, depth = np.full((21, 2), 31.5), np.zeros(21)
     uv[10, 0] += 11
     depth[10] = -5.0
@@ -133,7 +133,9 @@ def test_summed_is_far_less_noisy_than_single():
     uv = project(hands, K_CROP) + RNG.normal(size=(400, 21, 2))
     depth = relative_depth(hands, 0.042) + 0.15 * RNG.normal(size=(400, 21))
     error = {
-        method: np.median(np.abs(root_depth(uv, depth, K_CROP, scale=0.042, method=method) / hands[:, ROOT, 2] - 1))
+        method: np.median(
+            np.abs(root_depth(uv, depth, K_CROP, scale=0.042, method=method) / hands[:, ROOT, 2] - 1)
+        )
         for method in lifting.METHODS
     }
     assert error["summed"] < 0.08 and error["summed"] < 0.6 * error["single"]
