@@ -29,7 +29,6 @@ class NetworkConfig:
     """Size and layout of a `Hourglass`.
 
     widths: channels at each resolution, finest first; one pooling between two of them.
-    block: "preact" (norm, ReLU, conv; the paper's family) or "postact" (conv, norm, ReLU; the norms fold away).
     bottleneck_divisor, bottleneck_min: inner width of a residual block is max(min, out // divisor).
     crop_factor: side of the square crop over the longer side of the joints' box.
     Raises SemihandError where a value makes no network.
@@ -42,7 +41,6 @@ class NetworkConfig:
     blocks_per_position: int = 1
     stacks: int = 2
     norm: str = "batch"
-    block: str = "preact"
     bottleneck_divisor: int = 2
     bottleneck_min: int = 32
     beta_init: float = 10.0
@@ -57,7 +55,6 @@ class NetworkConfig:
             (2 ** (len(self.widths) - 1) <= self.map_size, "fewer widths than halvings of the maps"),
             (self.blocks_per_position >= 1 and self.stacks >= 1, "blocks_per_position and stacks at least 1"),
             (self.norm in ("batch", "group"), 'norm "batch" or "group"'),
-            (self.block in ("preact", "postact"), 'block "preact" or "postact"'),
             (self.bottleneck_divisor >= 1 and self.bottleneck_min > 0 and self.bottleneck_min % 8 == 0,
              "bottleneck_divisor at least 1 and bottleneck_min a positive multiple of 8"),
             (BETA_RANGE[0] <= self.beta_init <= BETA_RANGE[1], f"beta_init in {BETA_RANGE}"),
@@ -91,9 +88,7 @@ class NetworkConfig:
 
 
 PAPER = NetworkConfig("paper")
-LITE = NetworkConfig(
-    "lite", input_size=128, stem="stride4", widths=(64, 128, 192, 256), block="postact", crop_factor=1.5
-)
+LITE = NetworkConfig("lite", input_size=128, stem="stride4", widths=(64, 128, 192, 256), crop_factor=1.5)
 
 
 class StackMaps(NamedTuple):
@@ -120,30 +115,21 @@ def _norm(config: NetworkConfig, channels: int) -> nn.Module:
 
 
 class Residual(nn.Module):
-    """Bottleneck residual block: 1x1, 3x3, 1x1 convolutions beside a skip."""
+    """Pre-activation bottleneck: norm, ReLU and convolution three times (1x1, 3x3, 1x1) beside a skip."""
 
     def __init__(self, config: NetworkConfig, inputs: int, outputs: int) -> None:
         super().__init__()
         inner = config.bottleneck(outputs)
-        self.preact = config.block == "preact"
-        self.reduce = nn.Conv2d(inputs, inner, 1, bias=not self.preact)
-        self.spread = nn.Conv2d(inner, inner, 3, padding=1, bias=False)
-        self.expand = nn.Conv2d(inner, outputs, 1, bias=self.preact)
-        # The post-activation block's input is normalised already: a norm after `reduce` would cost time only.
-        self.norm1 = _norm(config, inputs) if self.preact else nn.Identity()
-        self.norm2 = _norm(config, inner)
-        self.norm3 = _norm(config, inner if self.preact else outputs)
+        self.norm1, self.reduce = _norm(config, inputs), nn.Conv2d(inputs, inner, 1, bias=False)
+        self.norm2, self.spread = _norm(config, inner), nn.Conv2d(inner, inner, 3, padding=1, bias=False)
+        self.norm3, self.expand = _norm(config, inner), nn.Conv2d(inner, outputs, 1)
         self.skip = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, h, w) to (B, outputs, h, w)."""
-        if self.preact:
-            y = self.reduce(F.relu(self.norm1(x)))
-            y = self.spread(F.relu(self.norm2(y)))
-            return self.expand(F.relu(self.norm3(y))) + self.skip(x)
-        y = F.relu(self.reduce(x))
-        y = F.relu(self.norm2(self.spread(y)))
-        return F.relu(self.norm3(self.expand(y)) + self.skip(x))
+        y = self.reduce(F.relu(self.norm1(x)))
+        y = self.spread(F.relu(self.norm2(y)))
+        return self.expand(F.relu(self.norm3(y))) + self.skip(x)
 
 
 def _residuals(config: NetworkConfig, inputs: int, outputs: int) -> nn.Sequential:
