@@ -29,8 +29,8 @@ FOREARM = 16
 INFLUENCES = 4
 #: How much the thumb's metacarpal turns about itself per radian of CMC flexion and of palmar abduction.
 THUMB_TWIST = (0.5, 0.3)
-#: Share of the finger's own plane (against the palm's x) in its flexion axis.
-OWN_PLANE = 0.4
+#: z of the four fingers' flexion axes, which else lie along the knuckles (x): bent fingers lean toward the middle one.
+CONVERGENCE = (0.05, 0.02, -0.03, -0.08)
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def finger_axes(joints):
     chains = joints[:, 1:].reshape(-1, 5, 4, 3)
     bone = _unit(chains[:, :, 1] - chains[:, :, 0])
     flexion = _unit(np.cross(bone, chains[:, :, 3] - chains[:, :, 2]))
-    flexion[:, 1:] = OWN_PLANE * flexion[:, 1:] + (1.0 - OWN_PLANE) * np.array([1.0, 0.0, 0.0])
+    flexion[:, 1:] = [(1.0, 0.0, tilt) for tilt in CONVERGENCE]
     flexion = _unit(flexion - bone * np.sum(flexion * bone, axis=-1, keepdims=True))
     return np.stack([flexion, np.cross(flexion, bone), bone], axis=2)
 
