@@ -215,6 +215,7 @@ class Hourglass(nn.Module):
         # after the first hundred steps. Heads start near zero, so every joint starts at the centre.
         for head in [stack.head for stack in self.stacks] + [self.confidence]:
             nn.init.normal_(head.weight, std=0.001)
+            nn.init.zeros_(head.bias)
 
     def forward(self, x: Tensor) -> list[StackMaps]:
         """x (B, 3, S, S) from `normalise`, S = config.input_size. One StackMaps per stack, the answer last."""
