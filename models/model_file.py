@@ -1,0 +1,265 @@
+"""Released and personal model files (ONNX) for the live path. No torch here: ONNX Runtime and numpy only."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import json
+import logging
+import os
+import sys
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+from ..errors import SemihandError
+from .joints import BONES, JOINT_ORDER
+
+log = logging.getLogger(__name__)
+
+#: Key of the description inside ONNX and checkpoint files, and the version of its layout.
+METADATA_KEY = "semihand"
+SCHEMA = 1
+INPUT_NAME = "crop"
+OUTPUT_NAMES = ("uv", "depth", "mask", "confidence")
+WEIGHTS = Path(__file__).parent / "weights"
+#: Files in the weights folder that find hands and are no model of semihand's.
+DETECTOR_FILES = frozenset({"palm_detection", "hand_landmark"})
+
+#: What ONNX Runtime raises on a file that it cannot read or run.
+ORT_ERRORS = tuple(
+    getattr(ort_errors, name)
+    for name in ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoModel", "NotImplemented",
+                 "RuntimeException", "EPFail")
+)
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a model or checkpoint file says about itself.
+
+    bone_lengths: 20, ordered as joints.BONES, in units of the middle proximal phalanx.
+    config: the network's configuration as plain values. provenance: command, seed, date, versions, samples seen.
+    """
+
+    name: str
+    input_size: int
+    crop_factor: float
+    config: dict[str, Any]
+    bone_lengths: tuple[float, ...]
+    provenance: dict[str, Any] = field(default_factory=dict)
+    licence: str = ""
+    joint_order: str = JOINT_ORDER
+    schema: int = SCHEMA
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "bone_lengths", tuple(float(length) for length in self.bone_lengths))
+
+    def to_json(self) -> str:
+        """The description as it stands in files."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str, source: str | Path) -> ModelInfo:
+        """Inverse of `to_json`. Raises SemihandError, naming `source`, where the description does not fit."""
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise SemihandError(f"{source} has a broken description ({error}); get the file anew.") from error
+        if not isinstance(values, dict) or values.get("schema") != SCHEMA:
+            found = values.get("schema") if isinstance(values, dict) else None
+            raise SemihandError(
+                f"{source} has layout version {found}, this semihand reads {SCHEMA}; update semihand or the file."
+            )
+        known = {f.name for f in fields(cls)}
+        if set(values) != known:
+            odd = sorted(set(values) ^ known)
+            raise SemihandError(f"{source} has unknown or missing entries {odd}; export it anew.")
+        return cls(**values)._checked(source)
+
+    def _checked(self, source: str | Path) -> ModelInfo:
+        if self.joint_order != JOINT_ORDER:
+            raise SemihandError(
+                f"{source} has joint order {self.joint_order!r}, semihand uses {JOINT_ORDER!r}; "
+                "use a model that was trained with it."
+            )
+        if len(self.bone_lengths) != len(BONES):
+            raise SemihandError(
+                f"{source} has {len(self.bone_lengths)} bone lengths instead of {len(BONES)}; export it anew."
+            )
+        return self
+
+
+class Model:
+    """An opened model file. Attributes: info (ModelInfo), provider ("cpu" | "cuda"), sha256, path."""
+
+    def __init__(self, session: ort.InferenceSession, info: ModelInfo, provider: str, sha256: str, path: Path):
+        self.info = info
+        self.provider = provider
+        self.sha256 = sha256
+        self.path = path
+        self._session = session
+
+    def run(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Estimate the hands in crops (B, S, S, 3) uint8 RGB of right (or mirrored left) hands, S = input_size.
+
+        Returns float32 uv_crop (B, 21, 2) on the 64 grid, depth_rel (B, 21) in units of the middle proximal
+        phalanx, mask (B, 64, 64) in [0, 1], confidence (B, 21) in [0, 1]. Raises ValueError on another shape.
+        """
+        size = self.info.input_size
+        if crops.ndim != 4 or crops.shape[1:] != (size, size, 3) or crops.dtype != np.uint8:
+            raise ValueError(f"crops are {crops.shape} {crops.dtype}, not (B, {size}, {size}, 3) uint8")
+        return tuple(self._session.run(OUTPUT_NAMES, {INPUT_NAME: np.ascontiguousarray(crops)}))
+
+
+def data_dir() -> Path:
+    """Where semihand keeps the user's own files: SEMIHAND_DATA, or the platform's data folder."""
+    if "SEMIHAND_DATA" in os.environ:
+        return Path(os.environ["SEMIHAND_DATA"])
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "semihand"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "semihand"
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "semihand"
+
+
+def personal_models_dir() -> Path:
+    """Folder of the user's adapted models, NAME.onnx each."""
+    return data_dir() / "models"
+
+
+def available_models() -> dict[str, Path]:
+    """Names and files of all models; a personal model hides a released one of the same name."""
+    folders = (WEIGHTS, personal_models_dir())
+    files = [file for folder in folders if folder.is_dir() for file in sorted(folder.glob("*.onnx"))]
+    return {file.stem: file for file in files if file.stem not in DETECTOR_FILES and file.name[0] != "."}
+
+
+def resolve_model(name_or_path: str | Path) -> Path:
+    """File of a model: a path as it is, else a personal, else a released model of that name.
+
+    Raises SemihandError where there is none.
+    """
+    path = Path(name_or_path).expanduser()
+    if path.is_file():
+        return path
+    if path.suffix or len(path.parts) > 1:
+        raise SemihandError(f"Model file {path} does not exist. Give a file, or a name: {_names()}.")
+    found = available_models().get(path.name)
+    if found is None:
+        raise SemihandError(f"No model is called {path.name!r}. Names: {_names()}. A path to a .onnx file works too.")
+    return found
+
+
+def _names() -> str:
+    return ", ".join(sorted(available_models())) or "(none is installed)"
+
+
+def default_threads() -> int:
+    """Threads for one session: the cores that this process may use, at most 4 (more gain nothing per crop)."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(4, cores)
+
+
+def session_options(threads: int | None = None) -> ort.SessionOptions:
+    """Options of every live session: all graph optimisations, sequential, only errors in the log."""
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.intra_op_num_threads = threads or default_threads()
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return options
+
+
+def open_model(name_or_path: str | Path, device: str = "auto", threads: int | None = None) -> Model:
+    """Open a model by name or path on `device` "auto" | "cpu" | "cuda".
+
+    "auto" takes CUDA where it really runs and says what it took; "cuda" raises SemihandError where it does not.
+    Raises SemihandError too on files that are missing, truncated, of another kind or joint order.
+    """
+    if device not in ("auto", "cpu", "cuda"):
+        raise SemihandError(f"Device {device!r} is not known. Use auto, cpu or cuda.")
+    path = resolve_model(name_or_path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise SemihandError(f"{path} could not be read: {error.strerror}. Check its permissions.") from error
+    sha256 = hashlib.sha256(content).hexdigest()
+    if device == "cuda" or (device == "auto" and cuda_driver_present()):
+        try:
+            return _open_cuda(content, path, sha256, threads)
+        except SemihandError as error:
+            if device == "cuda":
+                raise
+            log.warning("%s Using the CPU.", error)
+    session, info = _open(content, path, ["CPUExecutionProvider"], threads)
+    log.debug("%s runs on the CPU.", info.name)
+    return Model(session, info, "cpu", sha256, path)
+
+
+def _open(
+    content: bytes, path: Path, providers: list[str], threads: int | None
+) -> tuple[ort.InferenceSession, ModelInfo]:
+    try:
+        session = ort.InferenceSession(content, session_options(threads), providers=providers)
+    except ORT_ERRORS as error:
+        raise SemihandError(
+            f"{path} is no readable ONNX model ({_first_line(error)}); it may be truncated, get it anew."
+        ) from error
+    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    names = tuple(output.name for output in session.get_outputs())
+    if text is None or names != OUTPUT_NAMES:
+        raise SemihandError(f"{path} is an ONNX model of another kind. Models of semihand: {_names()}.")
+    return session, ModelInfo.from_json(text, path)
+
+
+def _open_cuda(content: bytes, path: Path, sha256: str, threads: int | None) -> Model:
+    """Open on CUDA and prove it with one crop; ONNX Runtime itself would fall back to the CPU in silence."""
+    preload_cuda()
+    session, info = _open(content, path, ["CUDAExecutionProvider", "CPUExecutionProvider"], threads)
+    if session.get_providers()[0] != "CUDAExecutionProvider":
+        raise SemihandError(f"CUDA does not run: ONNX Runtime took {session.get_providers()[0]}. {_CUDA_HELP}")
+    model = Model(session, info, "cuda", sha256, path)
+    try:
+        model.run(np.zeros((1, info.input_size, info.input_size, 3), np.uint8))
+    except ORT_ERRORS as error:
+        raise SemihandError(f"CUDA does not run: {_first_line(error)}. {_CUDA_HELP}") from error
+    log.info("%s runs on CUDA.", info.name)
+    return model
+
+
+_CUDA_HELP = "`semihand doctor` says what is missing; --device cpu works everywhere."
+
+
+def cuda_driver_present() -> bool:
+    """True where NVIDIA's driver is installed and knows at least one GPU."""
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    count = ctypes.c_int(0)
+    return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+
+
+def preload_cuda() -> None:
+    """Load the CUDA libraries that PyTorch brings, so that ONNX Runtime's CUDA provider finds them.
+
+    Raises SemihandError where this ONNX Runtime has no CUDA provider or the machine no NVIDIA GPU.
+    """
+    if "CUDAExecutionProvider" not in ort.get_available_providers():
+        raise SemihandError(
+            "CUDA does not run: the installed onnxruntime has no CUDA provider. "
+            "Uninstall onnxruntime and install onnxruntime-gpu, or use --device cpu."
+        )
+    if not cuda_driver_present():
+        raise SemihandError(f"CUDA does not run: no NVIDIA driver or GPU was found. {_CUDA_HELP}")
+    ort.preload_dlls()
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
