@@ -28,18 +28,21 @@ class BuildConfig:
 
     Lengths ending in `_share` are in units of the rig's wrist to middle finger base distance. The rig puts the bases of
     the fingers at the webs, its wrist up the forearm, and its thumb base in the middle of the metacarpal; the offsets
-    move them to the centres of the metacarpal heads, the wrist's crease and the trapezium; its last finger joints sit
-    a little too near the palm. `hand_scale` and `bone_stretch` are standard deviations: of the hand's breadth, length
+    move them to the centres of the metacarpal heads, the wrist's crease and the trapezium; its last finger
+    joints sit a little too near the palm, the thumb's MCP too. `middle_shift` moves the thumb's MCP and the PIPs, `dip_shift`
+    the DIPs, in shares of a neighbouring bone; `finger_length` rescales whole fingers. `hand_scale` and `bone_stretch` are standard deviations: of the hand's breadth, length
     and thickness, and of the phalanges' lengths (all together, per finger, per bone), which the rig varies too little.
     """
 
     shapes: int = 200
     components: int = 40
     seed: int = 0
-    wrist_share: float = 0.10
+    wrist_share: float = 0.145
     mcp_share: tuple[float, float, float, float] = (0.148, 0.140, 0.138, 0.130)
-    cmc_share: float = 0.05
-    dip_shift: tuple[float, float, float, float] = (0.08, 0.06, 0.05, 0.12)
+    cmc_share: float = -0.03
+    middle_shift: tuple[float, float, float, float, float] = (0.12, 0.0, -0.035, 0.0, 0.0)
+    dip_shift: tuple[float, float, float, float] = (0.08, 0.04, 0.05, 0.12)
+    finger_length: tuple[float, float, float, float, float] = (1.0, 1.0, 0.955, 0.99, 1.0)
     hand_scale: tuple[float, float, float] = (0.04, 0.04, 0.05)
     bone_stretch: tuple[float, float, float] = (0.03, 0.03, 0.015)
     web_below: float = 0.009
@@ -115,8 +118,10 @@ def place_joints(heads, tails, bones, config):
             along = unit(joints[:, 1 + 4 * finger] - head(f"metacarpal{finger}"))
             joints[:, 1 + 4 * finger] -= config.mcp_share[finger - 1] * length * along
     joints[:, THUMB_CMC] -= config.cmc_share * length * unit(joints[:, 2] - joints[:, 1])
+    joints[:, 2] += config.middle_shift[0] * (joints[:, 3] - joints[:, 2])
     for finger in range(1, 5):
-        dip, tip = 3 + 4 * finger, 4 + 4 * finger
+        mcp, pip, dip, tip = range(1 + 4 * finger, 5 + 4 * finger)
+        joints[:, pip] += config.middle_shift[finger] * (joints[:, pip] - joints[:, mcp])
         joints[:, dip] += config.dip_shift[finger - 1] * (joints[:, tip] - joints[:, dip])
     return joints
 
@@ -171,7 +176,8 @@ def vary_proportions(vertices, joints, weights, config):
     scale = 1.0 + np.clip(rng.normal(size=(count, 1, 3)), -2, 2) * config.hand_scale
     vertices, joints = vertices * scale, joints * scale
     sizes = ((count, 1, 1), (count, 5, 1), (count, 5, 3))
-    stretch = sum(s * np.clip(rng.normal(size=z), -2, 2) for s, z in zip(config.bone_stretch, sizes))
+    lengths = np.array(config.finger_length)[:, None] - 1.0
+    stretch = lengths + sum(s * np.clip(rng.normal(size=z), -2, 2) for s, z in zip(config.bone_stretch, sizes))
     out_vertices, out_joints = vertices.copy(), joints.copy()
     for finger in range(5):
         shift = np.zeros((count, 3))

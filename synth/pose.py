@@ -202,8 +202,9 @@ def draw_gesture(rng, hand, name):
     gesture = GESTURES[name]
     angles = np.zeros((5, 4))
     angles[0] = _thumb(rng, gesture.thumb[rng.integers(len(gesture.thumb))])
+    common, alike = rng.random(4), rng.uniform(0.2, 0.95)
     for k, state in enumerate(gesture.fingers):
-        angles[1 + k] = _finger(rng, state)
+        angles[1 + k] = _finger(rng, state, common, alike)
     _spread(rng, angles, rng.uniform(*gesture.spread))
     angles = _limit(angles)
     if gesture.touch:
@@ -213,10 +214,13 @@ def draw_gesture(rng, hand, name):
     return angles
 
 
-def _finger(rng, state):
-    """MCP, 0, PIP, DIP in degrees; the last joint follows the middle one, as its tendon does."""
+def _finger(rng, state, common=0.5, alike=0.0):
+    """MCP, 0, PIP, DIP in degrees; the last joint follows the middle one, as its tendon does.
+
+    common (4,) in 0..1 is what the fingers of one hand share, and `alike` how much they share it.
+    """
     mcp_low, mcp_high, pip_low, pip_high = FINGER_STATES[state]
-    u = rng.random(4)
+    u = alike * common + (1.0 - alike) * rng.random(4)
     pip = pip_low + (pip_high - pip_low) * u[1]
     dip = pip * (0.35 + 0.45 * u[2]) - 8.0 + 18.0 * u[3]
     return mcp_low + (mcp_high - mcp_low) * u[0], 0.0, pip, dip
