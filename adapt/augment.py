@@ -1,0 +1,106 @@
+"""Diversity augmentation of rendered crops, on the batch and on any device (SemiHand Sec. 3.4).
+
+Cached pictures show more than the network's crop; a random rotation, scale and shift picks the crop from them, the
+same for image, mask and joints. Relative depth does not change: the crop's virtual camera turns with the picture.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .losses import Target
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Ranges. crop_factor (low, high): side of the crop over the joints' box; turn: standard deviation in radians;
+    shift: share of the side; colour: strengths; probabilities of grey pictures and erased rectangles."""
+
+    crop_factor: tuple = (1.22, 1.85)
+    turn: float = 0.25
+    any_turn: float = 0.03
+    shift: float = 0.08
+    gain: float = 0.15
+    brightness: float = 0.1
+    contrast: tuple = (0.7, 1.3)
+    grey: float = 0.08
+    erase: float = 0.15
+
+
+def _uniform(count, low, high, like):
+    return torch.rand(count, device=like.device) * (high - low) + low
+
+
+def draw_transforms(count: int, cached_factor: float, config: AugmentConfig, like: Tensor) -> Tensor:
+    """(B, 2, 3) affine maps from crop to cached picture, both in [-1, 1] coordinates."""
+    angle = (torch.randn(count, device=like.device) * config.turn).clamp(-1.2, 1.2)
+    free = _uniform(count, -math.pi, math.pi, like)
+    angle = torch.where(torch.rand(count, device=like.device) < config.any_turn, free, angle)
+    low, high = (math.log(factor / cached_factor) for factor in config.crop_factor)
+    scale = torch.exp(_uniform(count, low, high, like))
+    cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
+    shift = (torch.rand(count, 2, device=like.device) * 2 - 1) * config.shift * 2 * scale[:, None]
+    return torch.stack([torch.stack([cos, -sin, shift[:, 0]], 1), torch.stack([sin, cos, shift[:, 1]], 1)], 1)
+
+
+def center_transforms(count: int, cached_factor: float, crop_factor: float, like: Tensor) -> Tensor:
+    """The plain crop of the given factor: what validation uses."""
+    scale = crop_factor / cached_factor
+    return torch.tensor([[scale, 0.0, 0.0], [0.0, scale, 0.0]], device=like.device).expand(count, 2, 3)
+
+
+def warp(image: Tensor, mask: Tensor, uv: Tensor, transforms: Tensor, size: int):
+    """Crop images (B, 3, S, S) float, masks (B, 1, s, s) float in [0, 1] and joints uv (B, 21, 2) of the S grid.
+
+    Returns images (B, 3, size, size), masks (B, 64, 64) and uv on the 64 grid.
+    """
+    count, cached = image.shape[0], image.shape[-1]
+    grid = F.affine_grid(transforms, (count, 1, size, size), align_corners=False)
+    image = F.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    grid = F.affine_grid(transforms, (count, 1, 64, 64), align_corners=False)
+    mask = F.grid_sample(mask, grid, mode="bilinear", padding_mode="zeros", align_corners=False)[:, 0]
+    place = (uv + 0.5) / cached * 2 - 1 - transforms[:, None, :, 2]
+    place = torch.linalg.solve(transforms[:, None, :, :2], place[..., None])[..., 0]
+    return image, mask, (place + 1) * 32 - 0.5
+
+
+def jitter(image: Tensor, config: AugmentConfig) -> Tensor:
+    """Colour changes and erased rectangles on images (B, 3, S, S) in 0..255."""
+    count, size = image.shape[0], image.shape[-1]
+    gain = 1 + _uniform(count * 3, -config.gain, config.gain, image).view(count, 3, 1, 1)
+    offset = 255 * _uniform(count, -config.brightness, config.brightness, image).view(count, 1, 1, 1)
+    contrast = _uniform(count, *config.contrast, image).view(count, 1, 1, 1)
+    middle = image.mean((1, 2, 3), keepdim=True)
+    image = ((image - middle) * contrast + middle) * gain + offset
+    grey = torch.rand(count, device=image.device) < config.grey
+    if grey.any():
+        image[grey] = image[grey].mean(1, keepdim=True).expand(-1, 3, -1, -1)
+    for i in torch.nonzero(torch.rand(count) < config.erase).flatten().tolist():
+        width, height = torch.randint(size // 12, size // 3, (2,)).tolist()
+        x, y = torch.randint(0, size - width, (1,)).item(), torch.randint(0, size - height, (1,)).item()
+        image[i, :, y : y + height, x : x + width] = 255 * torch.rand(3, 1, 1, device=image.device)
+    return image.clamp(0, 255)
+
+
+def prepare(batch: dict, cached_factor: float, size: int, config: AugmentConfig | None, crop_factor: float):
+    """A batch of the cache -> images (B, 3, size, size) in 0..255 and their Target.
+
+    batch: image (B, S, S, 3) uint8, mask (B, s, s) uint8, uv, depth, present, on the training device.
+    config None: the plain centred crop.
+    """
+    image = batch["image"].permute(0, 3, 1, 2).float()
+    mask = batch["mask"][:, None].float() / 255
+    count = len(image)
+    if config is None:
+        transforms = center_transforms(count, cached_factor, crop_factor, image)
+    else:
+        transforms = draw_transforms(count, cached_factor, config, image)
+    image, mask, uv = warp(image, mask, batch["uv"], transforms, size)
+    if config is not None:
+        image = jitter(image, config)
+    return image, Target(uv, batch["depth"], mask, batch["present"])

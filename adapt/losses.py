@@ -1,0 +1,119 @@
+"""Supervised losses on 2.5D joints and mask (SemiHand Eq. 2 and 3), and their robust form.
+
+| here            | paper | meaning                                                        |
+|-----------------|-------|----------------------------------------------------------------|
+| uv, depth       | p     | 64-grid pixels; units of the middle proximal phalanx           |
+| mask            | w     | hand mask in [0, 1]                                            |
+| depth_weight    | λ_d   | 50 makes depth and image plane weigh alike at crop factor 2    |
+| mask_weight     | λ_w   | 100, against the mean over pixels                              |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..errors import SemihandError
+from ..models.decode import Prediction, cell_centres
+
+#: Radius in 64-grid pixels within which a joint counts as well placed, for the confidence.
+CONFIDENT_WITHIN = 4.0
+
+
+@dataclass(frozen=True)
+class Target:
+    """Truth of a batch. uv (B, 21, 2), depth (B, 21), mask (B, 64, 64) in [0, 1], present (B,) bool.
+
+    inside (B, 21) bool: joints within the crop; the others teach nothing about their place.
+    """
+
+    uv: Tensor
+    depth: Tensor
+    mask: Tensor
+    present: Tensor
+
+    @property
+    def inside(self) -> Tensor:
+        within = ((self.uv > -0.5) & (self.uv < 63.5)).all(-1)
+        return within & self.present[:, None]
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """pose "squared": Eq. 2 to the letter; "absolute": its robust form, with depth_weight already a root.
+
+    heatmap_weight: cross-entropy of the heatmap to a Gaussian of one cell; 0 in the paper.
+    """
+
+    pose: str = "absolute"
+    pose_weight: float = 0.16
+    depth_weight: float = 7.07
+    mask: str = "bce"
+    mask_weight: float = 0.5
+    heatmap_weight: float = 0.5
+    confidence_weight: float = 0.1
+
+    def __post_init__(self):
+        if self.pose not in ("squared", "absolute") or self.mask not in ("l1", "bce"):
+            raise SemihandError(f"Loss {self.pose!r} with mask {self.mask!r} is unknown: squared|absolute, l1|bce.")
+
+
+PAPER_LOSS = LossConfig("squared", 1.0, 50.0, "l1", 100.0, heatmap_weight=0.0)
+
+
+def masked_mean(values: Tensor, keep: Tensor) -> Tensor:
+    """Mean of values where keep, 0 where nothing is kept."""
+    return (values * keep).sum() / keep.sum().clamp(min=1)
+
+
+def pose_distance(uv: Tensor, depth: Tensor, uv_true: Tensor, depth_true: Tensor, config: LossConfig) -> Tensor:
+    """Distance of 2.5D joints, (B, 21)."""
+    if config.pose == "squared":  # Eq. (2)
+        return (uv - uv_true).square().sum(-1) + config.depth_weight * (depth - depth_true).square()
+    return (uv - uv_true).abs().sum(-1) + config.depth_weight * (depth - depth_true).abs()
+
+
+def heatmap_cross_entropy(log_q: Tensor, uv_true: Tensor) -> Tensor:
+    """(B, 21): cross-entropy of heatmap log-probabilities (B, 21, h, w) to a Gaussian of one cell round the truth."""
+    height, width = log_q.shape[2:]
+    cell = 64.0 / width
+    gauss_u = torch.exp(-0.5 * ((cell_centres(width, log_q.device) - uv_true[..., 0:1]) / cell).square())
+    gauss_v = torch.exp(-0.5 * ((cell_centres(height, log_q.device) - uv_true[..., 1:2]) / cell).square())
+    gauss_u = gauss_u / gauss_u.sum(-1, keepdim=True).clamp(min=1e-6)
+    gauss_v = gauss_v / gauss_v.sum(-1, keepdim=True).clamp(min=1e-6)
+    return -torch.einsum("bkhw,bkh,bkw->bk", log_q, gauss_v, gauss_u)
+
+
+def mask_loss(logits: Tensor, mask: Tensor, kind: str) -> Tensor:
+    """Pixel mean, the last term of Eq. (3) or its cross-entropy form."""
+    if kind == "l1":
+        return (logits.sigmoid() - mask).abs().mean()
+    return F.binary_cross_entropy_with_logits(logits, mask)
+
+
+def confidence_loss(prediction: Prediction, target: Target) -> Tensor:
+    """Cross-entropy of the confidence to exp(-error / 4 px), 0 where no hand is in the crop."""
+    with torch.no_grad():
+        error = (prediction.uv - target.uv).norm(dim=-1)
+        wanted = torch.exp(-error / CONFIDENT_WITHIN) * target.inside
+    return F.binary_cross_entropy_with_logits(prediction.confidence, wanted)
+
+
+def supervised_loss(predictions: list[Prediction], log_q: list[Tensor], target: Target, config: LossConfig):
+    """Eq. (3), averaged over stacks. Returns the loss and its parts (dict of floats-to-be, detached) for the log."""
+    keep = target.inside
+    parts = {"pose": 0.0, "mask": 0.0, "heatmap": 0.0}
+    for prediction, log_probability in zip(predictions, log_q):
+        distance = pose_distance(prediction.uv, prediction.depth, target.uv, target.depth, config)
+        parts["pose"] += masked_mean(distance, keep) * config.pose_weight
+        parts["mask"] += mask_loss(prediction.mask_logits, target.mask, config.mask) * config.mask_weight
+        if config.heatmap_weight:
+            entropy = heatmap_cross_entropy(log_probability, target.uv)
+            parts["heatmap"] += masked_mean(entropy, keep) * config.heatmap_weight
+    parts = {name: part / len(predictions) for name, part in parts.items()}
+    parts["confidence"] = confidence_loss(predictions[-1], target) * config.confidence_weight
+    total = sum(parts.values())
+    return total, {name: float(part) if isinstance(part, float) else part.detach() for name, part in parts.items()}

@@ -1,0 +1,291 @@
+"""Supervised pre-training on synthetic hands: the loop, visible from top to bottom.
+
+Runs unchanged on one CPU, one GPU, or many under `torchrun` (one process a device, gradients averaged by DDP).
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+import logging
+import math
+import os
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from tqdm import tqdm
+
+from ..errors import SemihandError
+from ..models.checkpoint import (
+    TrainingState,
+    describe,
+    load_checkpoint,
+    load_training_state,
+    provenance,
+    restore_rng,
+    rng_state,
+    save_checkpoint,
+    save_training_state,
+)
+from ..models.decode import decode
+from ..models.network import Hourglass, NetworkConfig, normalise
+from ..synth.cache import Cache
+from .augment import AugmentConfig, prepare
+from .losses import LossConfig, supervised_loss
+from .validate import Scores, contact_sheet, score
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """What one pre-training does. Give `minutes` of training time or `samples` to see, not both.
+
+    schedule: "cosine", or "steps" as in the paper (a tenth of the rate at 60 % and again at 90 %).
+    """
+
+    samples: int | None = None
+    minutes: float | None = None
+    batch: int = 32
+    rate: float = 1.5e-3
+    weight_decay: float = 1e-3
+    warmup_steps: int = 100
+    schedule: str = "cosine"
+    ema: float = 0.998
+    clip: float = 5.0
+    bf16: bool = True
+    compile: bool = False
+    seed: int = 0
+    validate_every_s: float = 240.0
+    loss: LossConfig = field(default_factory=LossConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+
+    def __post_init__(self):
+        if (self.samples is None) == (self.minutes is None):
+            raise SemihandError("Pre-training needs either --samples or --minutes, not both and not neither.")
+        if self.schedule not in ("cosine", "steps"):
+            raise SemihandError(f"Schedule {self.schedule!r} is unknown: cosine or steps.")
+        if self.batch < 2:
+            raise SemihandError(f"Batch {self.batch} is too small: batch statistics need at least 2 pictures.")
+
+    def progress(self, samples: int, seconds: float) -> float:
+        """Share of the budget that is used up, 0 to 1."""
+        share = samples / self.samples if self.samples else seconds / 60.0 / self.minutes
+        return min(1.0, share)
+
+    def learning_rate(self, step: int, progress: float) -> float:
+        """Rate after a linear warm-up."""
+        if self.schedule == "steps":
+            factor = 1.0 if progress < 0.6 else 0.1 if progress < 0.9 else 0.01
+        else:
+            factor = 0.5 * (1 + math.cos(math.pi * progress)) + 0.005
+        return self.rate * factor * min(1.0, (step + 1) / self.warmup_steps)
+
+
+def relative_depth(xyz: np.ndarray) -> np.ndarray:
+    """xyz (B, 21, 3) in the virtual camera -> depth minus the root's in units of the middle proximal phalanx."""
+    unit = np.linalg.norm(xyz[:, 9] - xyz[:, 10], axis=-1, keepdims=True)
+    return (xyz[..., 2] - xyz[:, 9:10, 2]) / unit
+
+
+def fetch(cache: Cache, rows: np.ndarray, device: torch.device) -> dict[str, Tensor]:
+    """Rows of the cache as tensors on the device, in the form that `augment.prepare` takes."""
+    batch = {
+        "image": torch.from_numpy(cache.image[rows]),
+        "mask": torch.from_numpy(cache.mask[rows]),
+        "uv": torch.from_numpy(cache.uv[rows]),
+        "depth": torch.from_numpy(relative_depth(cache.xyz[rows])),
+        "present": torch.from_numpy(cache.present[rows]),
+    }
+    return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
+
+
+def sample_rows(count: int, batch: int, rank: int, world: int, rng: np.random.Generator):
+    """Endless batches of row numbers: every process gets its own share of each epoch's permutation."""
+    while True:
+        order = rng.permutation(count)[rank::world]
+        for start in range(0, len(order) - batch + 1, batch):
+            yield np.sort(order[start : start + batch])
+
+
+class Ema:
+    """Exponential moving average of weights and batch statistics, with a short memory at the start."""
+
+    def __init__(self, network: torch.nn.Module, decay: float):
+        self.network, self.decay, self.steps = copy.deepcopy(network).eval(), decay, 0
+
+    @torch.no_grad()
+    def update(self, network: torch.nn.Module) -> None:
+        self.steps += 1
+        decay = min(self.decay, (self.steps + 1) / (self.steps + 20))
+        for mine, theirs in zip(self.network.state_dict().values(), network.state_dict().values()):
+            if mine.dtype.is_floating_point:
+                mine.lerp_(theirs, 1 - decay)
+            else:
+                mine.copy_(theirs)
+
+
+@dataclass
+class _Process:
+    """Where this process stands among those of torchrun."""
+
+    rank: int
+    world: int
+    device: torch.device
+
+    @classmethod
+    def join(cls, device: str) -> _Process:
+        world = int(os.environ.get("WORLD_SIZE", 1))
+        rank, local = int(os.environ.get("RANK", 0)), int(os.environ.get("LOCAL_RANK", 0))
+        cuda = torch.cuda.is_available() if device == "auto" else device == "cuda"
+        if cuda and not torch.cuda.is_available():
+            raise SemihandError("--device cuda was asked for, but PyTorch sees no CUDA device. Use --device cpu.")
+        if world > 1 and not dist.is_initialized():
+            dist.init_process_group("nccl" if cuda else "gloo")
+        return cls(rank, world, torch.device("cuda", local) if cuda else torch.device("cpu"))
+
+
+def parameter_groups(network: torch.nn.Module, weight_decay: float) -> list[dict]:
+    """Decay only convolution kernels, not biases, norms and sharpness."""
+    kernels = [p for p in network.parameters() if p.ndim > 1]
+    others = [p for p in network.parameters() if p.ndim <= 1]
+    return [{"params": kernels, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+
+
+class Pretraining:
+    """One pre-training run in a folder: `run` trains, `state.pt` resumes, `best.safetensors` and the log are results."""
+
+    def __init__(self, folder, network: NetworkConfig, config: PretrainConfig, cache: Cache, validation: Cache,
+                 device: str = "auto", init=None):  # fmt: skip
+        self.folder, self.config, self.cache, self.validation = Path(folder), config, cache, validation
+        self.process = _Process.join(device)
+        torch.manual_seed(config.seed + 1000 * self.process.rank)
+        self.network = Hourglass(network)
+        if init is not None:
+            self.network.load_state_dict(load_checkpoint(init).weights)
+        self.network = self.network.to(self.process.device, memory_format=torch.channels_last)
+        self.ema = Ema(self.network, config.ema)
+        self.optimizer = torch.optim.AdamW(parameter_groups(self.network, config.weight_decay), lr=config.rate)
+        self.step, self.samples, self.seconds, self.init = 0, 0, 0.0, init
+
+    def resume(self) -> None:
+        """Go on from the folder's last saved state."""
+        state = load_training_state(self.folder / "state.pt")
+        if state.config != self.network.config:
+            raise SemihandError(f"{self.folder} trains the network {state.config.name!r} of another shape; give its own options.")
+        self.network.load_state_dict(state.network)
+        self.ema.network.load_state_dict(state.ema)
+        self.optimizer.load_state_dict(state.optimizer)
+        self.step, self.samples, self.seconds = state.step, state.samples_seen, state.extra["seconds"]
+        self.ema.steps = self.step
+        if self.process.world == 1:
+            restore_rng(state.rng)
+
+    def run(self) -> Scores:
+        """Train to the end of the budget; returns the averaged network's scores on the validation pictures."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        forward = self._forward_module()
+        rng = np.random.default_rng([self.config.seed, self.step, 1])
+        batches = sample_rows(len(self.cache), self.config.batch, self.process.rank, self.process.world, rng)
+        bar = tqdm(total=100, unit="%", disable=self.process.rank > 0, bar_format="{l_bar}{bar}| {elapsed}<{remaining}{postfix}")
+        clock, last_check = time.monotonic(), self.seconds
+        while (progress := self.config.progress(self.samples, self.seconds)) < 1.0:
+            parts = self._train_step(forward, next(batches), progress)
+            now = time.monotonic()
+            self.seconds, clock = self._shared_clock(self.seconds + now - clock), now
+            if self.step % 50 == 0:
+                self._log_step(parts, bar, progress)
+            if self.seconds - last_check > self.config.validate_every_s:
+                self._checkpoint()
+                last_check, clock = self.seconds, time.monotonic()
+        bar.close()
+        return self._checkpoint(final=True)
+
+    def _forward_module(self):
+        module = self.network
+        if self.process.world > 1:
+            module = torch.nn.parallel.DistributedDataParallel(module)
+        return torch.compile(module) if self.config.compile else module
+
+    def _shared_clock(self, seconds: float) -> float:
+        """All processes follow the first one's clock, so that they stop at the same step."""
+        if self.process.world == 1 or self.config.minutes is None:
+            return seconds
+        shared = torch.tensor([seconds], dtype=torch.float64, device=self.process.device)
+        dist.broadcast(shared, 0)
+        return float(shared)
+
+    def _train_step(self, forward, rows, progress: float) -> dict:
+        config, device = self.config, self.process.device
+        rate = config.learning_rate(self.step, progress)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.network.train()
+        size, factor = self.network.config.input_size, self.network.config.crop_factor
+        batch = fetch(self.cache, rows, device)
+        image, target = prepare(batch, self.cache.config["crop_factor"], size, config.augment, factor)
+        image = normalise(image).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
+            stacks = forward(image)
+        log_q = [maps.heat.float().flatten(2).log_softmax(-1).view_as(maps.heat) for maps in stacks]
+        loss, parts = supervised_loss([decode(maps) for maps in stacks], log_q, target, config.loss)
+        if not torch.isfinite(loss):
+            raise SemihandError(f"The loss became {float(loss)} at step {self.step}. Lower --rate; the last state is kept.")
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), config.clip)
+        self.optimizer.step()
+        self.ema.update(self.network)
+        self.step += 1
+        self.samples += len(rows) * self.process.world
+        return parts
+
+    def _log_step(self, parts: dict, bar, progress: float) -> None:
+        if self.process.rank > 0:
+            return
+        row = {"step": self.step, "samples": self.samples, "seconds": round(self.seconds, 1)}
+        row |= {name: round(float(part), 5) for name, part in parts.items()}
+        _append_csv(self.folder / "train.csv", row)
+        bar.n = round(100 * progress, 2)
+        bar.set_postfix_str(f"{self.samples} seen, {self.samples / max(self.seconds, 1e-9):.0f}/s, pose {row['pose']:.3f}")
+
+    def _checkpoint(self, final: bool = False) -> Scores | None:
+        """Save the resumable state and the averaged weights, and score them; only the first process does."""
+        if self.process.rank > 0:
+            return None
+        network = self.ema.network
+        scores, worst = score(network, self.validation, self.config.bf16, self.process.device)
+        row = {"samples": self.samples, "seconds": round(self.seconds, 1)} | {k: round(v, 4) for k, v in asdict(scores).items()}
+        _append_csv(self.folder / "validation.csv", row)
+        log.info("%d samples, %.1f min: %s", self.samples, self.seconds / 60, scores)
+        save_training_state(self.folder / "state.pt", TrainingState(
+            network.config, self.step, self.samples, self.network.state_dict(), network.state_dict(),
+            self.optimizer.state_dict(), rng_state(), {"seconds": self.seconds},
+        ))  # fmt: skip
+        save_checkpoint(self.folder / f"{network.config.name}.safetensors", network.state_dict(), self._describe(scores), "fp16")
+        if final:
+            contact_sheet(network, self.validation, self.folder / "predictions.png", worst, self.process.device)
+        return scores
+
+    def _describe(self, scores: Scores):
+        told = provenance(
+            " ".join(["semihand", *sys.argv[1:]]), self.config.seed, self.samples,
+            training=asdict(self.config), pictures=self.cache.provenance, validation=asdict(scores),
+            init=Path(self.init).name if self.init else None,
+        )  # fmt: skip
+        return describe(self.network.config, told)
+
+
+def _append_csv(path: Path, row: dict) -> None:
+    new = not path.exists()
+    with open(path, "a", newline="") as file:
+        writer = csv.DictWriter(file, list(row))
+        if new:
+            writer.writeheader()
+        writer.writerow(row)

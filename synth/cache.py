@@ -1,0 +1,149 @@
+"""Pictures rendered ahead, by several processes, into memory-mapped arrays that training reads at random.
+
+Folder layout: image.npy (N, S, S, 3) uint8 RGB, mask.npy (N, S/2, S/2) uint8, uv.npy (N, 21, 2), xyz.npy (N, 21, 3),
+K.npy (N, 4), visible.npy (N, 21), present.npy (N,), done.npy (blocks,), cache.json (seed, config, provenance).
+Put the folder into RAM (/dev/shm) where a GPU is to be fed.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import multiprocessing
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from .. import __version__
+from ..errors import SemihandError
+from .background import load_pictures
+from .scene import BLOCK, SceneConfig, SceneRenderer
+
+log = logging.getLogger(__name__)
+
+FIELDS = ("image", "mask", "uv", "xyz", "K", "visible", "present")
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Memory-mapped arrays of N labelled pictures; see the module's text. config: the SceneConfig as a dict."""
+
+    image: np.ndarray
+    mask: np.ndarray
+    uv: np.ndarray
+    xyz: np.ndarray
+    K: np.ndarray
+    visible: np.ndarray
+    present: np.ndarray
+    config: dict
+    provenance: dict
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+
+def _shapes(count: int, size: int) -> dict:
+    return {
+        "image": ((count, size, size, 3), np.uint8),
+        "mask": ((count, size // 2, size // 2), np.uint8),
+        "uv": ((count, 21, 2), np.float32),
+        "xyz": ((count, 21, 3), np.float32),
+        "K": ((count, 4), np.float32),
+        "visible": ((count, 21), np.bool_),
+        "present": ((count,), np.bool_),
+        "done": ((-(-count // BLOCK),), np.bool_),
+    }
+
+
+def _describe(count, seed, config, backgrounds) -> dict:
+    return {
+        "seed": seed, "count": count, "config": json.loads(json.dumps(asdict(config))),
+        "backgrounds": Path(backgrounds).name if backgrounds else None, "version": __version__,
+    }  # fmt: skip
+
+
+def _create(folder: Path, description: dict, config: SceneConfig) -> None:
+    """Make the empty arrays, or accept those of an interrupted run of the same description."""
+    folder.mkdir(parents=True, exist_ok=True)
+    record = folder / "cache.json"
+    if record.exists():
+        found = json.loads(record.read_text())
+        if found != description:
+            raise SemihandError(f"{folder} holds pictures of other settings ({record}). Give another folder or delete it.")
+        return
+    for name, (shape, kind) in _shapes(description["count"], config.size).items():
+        np.lib.format.open_memmap(folder / f"{name}.npy", "w+", kind, shape).flush()
+    record.write_text(json.dumps(description, indent=1))
+
+
+def _open(folder: Path, mode: str) -> dict:
+    return {name: np.lib.format.open_memmap(folder / f"{name}.npy", mode) for name in (*FIELDS, "done")}
+
+
+def _work(folder, seed, config, backgrounds, queue, finished) -> None:
+    """One rendering process: take block numbers until None."""
+    cv2.setNumThreads(1)
+    arrays = _open(folder, "r+")
+    renderer = SceneRenderer(config, seed, load_pictures(backgrounds) if backgrounds else None)
+    for block in iter(queue.get, None):
+        for index in range(block * BLOCK, min((block + 1) * BLOCK, len(arrays["image"]))):
+            sample = renderer.render(index)
+            for name in FIELDS:
+                arrays[name][index] = getattr(sample, name)
+        arrays["done"][block] = True
+        finished.put(block)
+
+
+def render_cache(folder, count: int, seed: int = 0, config: SceneConfig = SceneConfig(), workers: int | None = None,
+                 backgrounds=None, progress: bool = True) -> Cache:  # fmt: skip
+    """Render `count` pictures into `folder`; an interrupted run goes on where it stopped.
+
+    workers: processes, default all cores. backgrounds: folder of pictures used beside the painted ones.
+    """
+    folder, workers = Path(folder), workers or os.cpu_count() or 1
+    _create(folder, _describe(count, seed, config, backgrounds), config)
+    todo = np.flatnonzero(~_open(folder, "r")["done"])
+    context = multiprocessing.get_context("spawn")
+    queue, finished = context.Queue(), context.Queue()
+    for block in todo:
+        queue.put(int(block))
+    processes = []
+    for _ in range(min(workers, len(todo))):
+        queue.put(None)
+        processes.append(context.Process(target=_work, args=(folder, seed, config, backgrounds, queue, finished), daemon=True))
+        processes[-1].start()
+    with tqdm(total=count, initial=count - min(count, len(todo) * BLOCK), unit="picture", disable=not progress) as bar:
+        _await(processes, finished, len(todo), bar)
+    return open_cache(folder)
+
+
+def _await(processes, finished, blocks, bar) -> None:
+    """Wait for every block; a process that died is an error, not a hang."""
+    import queue as queues
+
+    while blocks:
+        try:
+            finished.get(timeout=2.0)
+            blocks -= 1
+            bar.update(BLOCK)
+        except queues.Empty:
+            codes = [process.exitcode for process in processes]
+            if any(code not in (None, 0) for code in codes) or all(code == 0 for code in codes):
+                raise SemihandError(f"A rendering process ended early (exit codes {codes}). Run the command again.") from None
+    for process in processes:
+        process.join()
+
+
+def open_cache(folder) -> Cache:
+    """Open a finished cache read-only. Raises SemihandError where it is missing or unfinished."""
+    folder = Path(folder)
+    if not (folder / "cache.json").exists():
+        raise SemihandError(f"{folder} holds no rendered pictures (cache.json is missing). Run `semihand synth cache` first.")
+    arrays, record = _open(folder, "r"), json.loads((folder / "cache.json").read_text())
+    if not arrays["done"].all():
+        raise SemihandError(f"{folder} is not finished: {arrays['done'].mean():.0%}. Run `semihand synth cache` again.")
+    return Cache(**{name: arrays[name] for name in FIELDS}, config=record["config"], provenance=record)
