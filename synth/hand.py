@@ -88,6 +88,19 @@ def finger_axes(joints):
     return np.stack([flexion, np.cross(flexion, bone), bone], axis=2)
 
 
+def rest_flexion(joints):
+    """Flexion of the rest pose in radians, (5, 4) with the thumb's row and the deviations 0, of joints (21, 3).
+
+    MCP: of the first phalanx against the palm's plane; PIP, DIP: between neighbouring phalanges.
+    """
+    bones = np.diff(joints[1:].reshape(5, 4, 3), axis=1)[1:]
+    bones = bones / np.linalg.norm(bones, axis=-1, keepdims=True)
+    flexion = np.zeros((5, 4))
+    flexion[1:, 0] = np.arctan2(bones[:, 0, 2], bones[:, 0, 1])
+    flexion[1:, 2:] = np.arccos(np.clip(np.sum(bones[:, :-1] * bones[:, 1:], axis=-1), -1.0, 1.0))
+    return flexion
+
+
 def _unit(vector):
     return vector / np.linalg.norm(vector, axis=-1, keepdims=True)
 

@@ -1,6 +1,7 @@
 """Sampler of hand poses: gestures, transitions between them, contacts of the thumb, grips and random poses.
 
-All tables are in degrees and in the angle conventions of `hand`; the sampler returns radians.
+Tables are in degrees with the signs of `hand`, but measured as anatomists do: a finger's 0 is straight on in the palm's
+plane (its deviation: as at rest), a thumb's 0 is the rest pose. The sampler returns radians relative to the rest pose.
 """
 
 from __future__ import annotations
@@ -10,35 +11,35 @@ from dataclasses import dataclass
 import numpy as np
 
 from .contact import penetration, reach, settle
-from .hand import HandPoseAngles, forward_kinematics
+from .hand import HandPoseAngles, forward_kinematics, rest_flexion
 
 #: Anatomical limits in degrees, (5, 4) thumb first and (2,) wrist; no sampled pose leaves them.
-LOW = np.array([[-25, -45, -20, -25]] + [[-25, -22, -12, -15]] * 4, np.float64)
-HIGH = np.array([[42, 42, 60, 80]] + [[92, 22, 106, 85]] * 4, np.float64)
+LOW = np.array([[-35, -55, -36, -42]] + [[-25, -26, -16, -20]] * 4, np.float64)
+HIGH = np.array([[45, 48, 60, 80]] + [[98, 26, 118, 90]] * 4, np.float64)
 WRIST_LOW, WRIST_HIGH = np.array([-60.0, -30.0]), np.array([65.0, 20.0])
 
 #: Deviation in degrees that lays the four fingers, which are spread at rest, side by side.
-CLOSING = np.array([9.0, 1.0, -6.0, -14.0])
+CLOSING = np.array([14.0, -2.0, -9.0, -20.0])
 #: Deviation in degrees by which fully bent fingers lean together in a fist.
 FIST_LEAN = np.array([2.0, 0.0, 3.0, 5.0])
 
 #: Finger states in degrees: MCP low, high, PIP low, high.
 FINGER_STATES = {
-    "straight": (-15, 15, -12, 12),
-    "curled": (50, 90, 75, 104),
-    "half": (5, 50, 15, 70),
-    "hook": (-12, 25, 60, 102),
-    "table": (40, 88, -8, 15),
-    "grip": (25, 65, 35, 75),
-    "any": (-15, 88, -10, 103),
+    "straight": (-12, 28, -9, 14),
+    "curled": (50, 96, 82, 116),
+    "half": (15, 62, 25, 85),
+    "hook": (-2, 37, 70, 112),
+    "table": (50, 98, 0, 25),
+    "grip": (35, 75, 45, 90),
+    "any": (-8, 98, -9, 114),
 }
 #: Thumb states in degrees: low and high of the four angles.
 THUMB_STATES = {
-    "out": ((-22, -35, -18, -20), (5, 10, 5, 12)),
-    "across": ((10, -10, 5, 0), (36, 25, 45, 55)),
-    "beside": ((5, -45, -5, -5), (30, -15, 20, 30)),
-    "opposed": ((5, 0, -5, 0), (35, 38, 35, 50)),
-    "any": ((-20, -45, -18, -20), (38, 30, 50, 65)),
+    "out": ((-32, -50, -30, -36), (5, 10, 5, 12)),
+    "across": ((10, -10, -10, -15), (40, 35, 45, 55)),
+    "beside": ((0, -52, -25, -25), (35, -15, 20, 30)),
+    "opposed": ((5, 0, -22, -18), (40, 45, 35, 50)),
+    "any": ((-28, -50, -30, -36), (42, 40, 50, 68)),
 }
 
 
@@ -54,7 +55,7 @@ class Gesture:
     weight: float
     fingers: tuple[str, str, str, str]
     thumb: tuple[str, ...] = ("any",)
-    spread: tuple[float, float] = (-1.1, 0.4)
+    spread: tuple[float, float] = (-1.2, 0.5)
     touch: tuple[tuple[int, int, float, float, float, float], ...] = ()
     meet: bool = False
 
@@ -148,6 +149,12 @@ class Hand:
         self.axes = asset.axes[shape].astype(np.float64)
         self.radius = asset.bone_radius[shape].astype(np.float64)
         self.unit = float(np.linalg.norm(self.joints[10] - self.joints[9]))
+        self.rest = rest_flexion(self.joints)
+        self.low, self.high = np.deg2rad(LOW) - self.rest, np.deg2rad(HIGH) - self.rest
+
+    def limit(self, degrees):
+        """Table degrees (5, 4) to radians relative to the rest pose, inside the limits."""
+        return np.clip(np.deg2rad(degrees) - self.rest, self.low, self.high)
 
     def overlap(self, angles):
         """Deepest overlap of angles (5, 4) in unit bones."""
@@ -159,15 +166,12 @@ class Hand:
         overlap = self.overlap(angles)
         if overlap <= allowed:
             return overlap
-        settle(self.joints, self.axes, self.radius, angles, _LOW, _HIGH, 0.9 * allowed * self.unit)
+        settle(self.joints, self.axes, self.radius, angles, self.low, self.high, 0.9 * allowed * self.unit)
         return self.overlap(angles)
 
     def touch(self, angles, where, move_finger):
         """Bring the thumb's pad to a point of a finger in place; see `contact.reach`."""
-        reach(self.joints, self.axes, self.radius, angles, _LOW, _HIGH, where, move_finger)
-
-
-_LOW, _HIGH = np.deg2rad(LOW), np.deg2rad(HIGH)
+        reach(self.joints, self.axes, self.radius, angles, self.low, self.high, where, move_finger)
 
 
 def _draw_kind(rng, config):
@@ -206,7 +210,7 @@ def draw_gesture(rng, hand, name):
     for k, state in enumerate(gesture.fingers):
         angles[1 + k] = _finger(rng, state, common, alike)
     _spread(rng, angles, rng.uniform(*gesture.spread))
-    angles = _limit(angles)
+    angles = hand.limit(angles)
     if gesture.touch:
         finger, part, low, high, left, right = gesture.touch[rng.integers(len(gesture.touch))]
         where = np.array([finger, part, rng.uniform(low, high), np.deg2rad(rng.uniform(left, right))])
@@ -222,7 +226,7 @@ def _finger(rng, state, common=0.5, alike=0.0):
     mcp_low, mcp_high, pip_low, pip_high = FINGER_STATES[state]
     u = alike * common + (1.0 - alike) * rng.random(4)
     pip = pip_low + (pip_high - pip_low) * u[1]
-    dip = pip * (0.35 + 0.45 * u[2]) - 8.0 + 18.0 * u[3]
+    dip = pip * (0.35 + 0.45 * u[2]) - 13.0 + 23.0 * u[3]
     return mcp_low + (mcp_high - mcp_low) * u[0], 0.0, pip, dip
 
 
@@ -234,7 +238,7 @@ def _thumb(rng, state):
 def _spread(rng, angles, spread):
     """Set the fingers' deviations (degrees, in place): free when straight, leaning together when bent."""
     bent = np.clip(angles[1:, 0] / 70.0, 0.0, 1.0)
-    free = -spread * CLOSING + rng.normal(0.0, 2.5, 4)
+    free = -spread * CLOSING + rng.normal(0.0, 3.5, 4)
     angles[1:, 1] = free * (1.0 - bent) + FIST_LEAN * bent
 
 
@@ -250,7 +254,7 @@ def _independent(rng, hand):
     angles[1:4] -= pull
     angles[2:5] += pull
     _spread(rng, angles, rng.uniform(-1.1, 0.8))
-    return _limit(angles)
+    return hand.limit(angles)
 
 
 def _mixed(rng, hand):
@@ -260,7 +264,7 @@ def _mixed(rng, hand):
     angles[0] = _thumb(rng, "any")
     angles[1:] = _finger(rng, names[rng.integers(len(names))]) + rng.normal(0.0, 9.0, (4, 4))
     _spread(rng, angles, rng.uniform(-1.1, 0.8))
-    return _limit(angles)
+    return hand.limit(angles)
 
 
 def _crossed(rng, hand):
@@ -269,11 +273,6 @@ def _crossed(rng, hand):
     angles[0] = _thumb(rng, "across")
     angles[1:] = [_finger(rng, state) for state in ("straight", "straight", "curled", "curled")]
     _spread(rng, angles, -0.5)
-    angles[1] = (rng.uniform(18, 28), 12.0, 5.0, 5.0)
-    angles[2] = (rng.uniform(-8, 4), -16.0, rng.uniform(15, 30), rng.uniform(5, 15))
-    return _limit(angles)
-
-
-def _limit(angles):
-    """Degrees to radians, inside the limits."""
-    return np.clip(np.deg2rad(angles), _LOW, _HIGH)
+    angles[1] = (rng.uniform(30, 40), 15.0, 20.0, 12.0)
+    angles[2] = (rng.uniform(4, 16), -18.0, rng.uniform(30, 45), rng.uniform(12, 22))
+    return hand.limit(angles)
