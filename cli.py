@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
@@ -17,6 +19,187 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Hand tracking from an ordinary webcam that becomes better at your hands, on your own machine.",
 )
+
+
+@app.callback()
+def _semihand(
+    debug: Annotated[bool, typer.Option("--debug", help="Say more, and show tracebacks (works anywhere on the line).")] = False,
+) -> None:  # fmt: skip
+    """`main` takes --debug out of the arguments; it stands here for the help."""
+
+
+@app.command()
+def track(
+    camera: Annotated[int | None, typer.Option(min=0, help="Webcam by number [default: 0, without --video and --images].")] = None,
+    video: Annotated[str | None, typer.Option(metavar="FILE", help="Video file instead of a webcam.")] = None,
+    images: Annotated[str | None, typer.Option(metavar="DIR", help="Folder of pictures, or one picture. Each stands for itself unless --fps is given.")] = None,
+    model: Annotated[str, typer.Option(metavar="NAME|FILE", help="Released or personal model by name, or an .onnx file.")] = "lite",
+    device: Annotated[str, typer.Option(help="auto, cuda or cpu. auto says what it took; cuda fails where CUDA does not run.")] = "auto",
+    hands: Annotated[int, typer.Option(min=1, max=8, help="Track at most so many hands.")] = 2,
+    save_video: Annotated[str | None, typer.Option(metavar="FILE", help="Write the overlay as a video (.mp4, .mov, .mkv, .avi).")] = None,
+    jsonl: Annotated[str | None, typer.Option(metavar="FILE", help="Write a header and one JSON line a frame; - is the standard output.")] = None,
+    csv: Annotated[str | None, typer.Option(metavar="FILE", help="Write one row per frame, hand and joint.")] = None,
+    npz: Annotated[str | None, typer.Option(metavar="FILE", help="Write stacked arrays, at the end.")] = None,
+    viewer: Annotated[str, typer.Option(help="window (keys: q quit, s snapshot, m mirror, space pause), rerun, none; auto: a window where there is a display.")] = "auto",
+    mirror: Annotated[bool, typer.Option("--mirror", help="Flip what the window shows, and nothing else.")] = False,
+    max_frames: Annotated[int | None, typer.Option(min=1, help="Stop after so many frames.")] = None,
+    f: Annotated[float | None, typer.Option(min=1.0, metavar="FX", help="Focal length of the camera in pixels [default: 0.85 of the longer side].")] = None,
+    no_smooth: Annotated[bool, typer.Option("--no-smooth", help="Joints as the network gives them: no smoothing, no delay from it.")] = False,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads for each network [default: by the machine's cores].")] = None,
+    width: Annotated[int | None, typer.Option(min=1, help="Ask the webcam for this width [default: 640].")] = None,
+    height: Annotated[int | None, typer.Option(min=1, help="Ask the webcam for this height [default: 480].")] = None,
+    fps: Annotated[float | None, typer.Option(min=0.1, help="Ask the webcam for this rate [default: 30]; with --images, the rate they were filmed at.")] = None,
+) -> None:  # fmt: skip
+    """Track hands: 21 joints, mask and 3D, on a webcam, a video or pictures. Ctrl-C or q ends it and closes all files.
+
+    \b
+    Examples:
+      semihand track                                        the first webcam in a window
+      semihand track --camera 1 --width 1280 --height 720 --mirror
+      semihand track --video in.mp4 --save-video out.mp4 --jsonl out.jsonl --viewer none
+      semihand track --images photos --csv joints.csv --viewer none
+    """
+    from .tracker.run import TrackOptions, track as run
+
+    try:
+        options = TrackOptions(
+            camera=camera, video=video, images=images, width=width, height=height, fps=fps, model=model,
+            device=device, threads=threads, hands=hands, focal=f, smooth=not no_smooth, save_video=save_video,
+            jsonl=jsonl, csv=csv, npz=npz, viewer=viewer, mirror=mirror, max_frames=max_frames,
+        )  # fmt: skip
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    typer.echo(run(options).text(), err=True)
+
+
+@app.command("eval")
+def evaluate(
+    data: Annotated[list[Path], typer.Option(metavar="FOLDER", help="Sequence folder; give the option again for more.")],
+    model: Annotated[str, typer.Option(metavar="NAME|FILE", help="Released or personal model by name, or an .onnx file.")] = "lite",
+    crop: Annotated[Literal["label", "detector"], typer.Option(help="Crops round the labelled joints, or as the detector finds the hand.")] = "label",
+    device: Annotated[str, typer.Option(help="auto, cuda or cpu. cuda fails where CUDA does not run.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    overlay: Annotated[Path | None, typer.Option(metavar="DIR", help="Write pictures of predicted and true joints, and a sheet with the worst first.")] = None,
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write every frame's own errors.")] = None,
+    peer: Annotated[Path | None, typer.Option(metavar="FILE", help="MediaPipe's hand_landmarker.task: adds its rows (needs the mediapipe package).")] = None,
+) -> None:  # fmt: skip
+    """Measure a model on labelled pictures: 2D and 3D errors, missed hands.
+
+    \b
+    Examples:
+      semihand eval --data recordings/mine
+      semihand eval --data a --data b --model lite --crop detector --json
+      semihand eval --data a --overlay out --csv frames.csv
+    """
+    from .evaluate.command import run_eval
+
+    typer.echo(run_eval(data, model, crop, device, as_json, overlay, csv, peer))
+
+
+synth_app = typer.Typer(no_args_is_help=True, help="Labelled synthetic hands: look at them, export them, render them ahead.")
+app.add_typer(synth_app, name="synth")
+
+_BACKGROUNDS = typer.Option(metavar="DIR", help="Folder of pictures used as backgrounds beside the painted ones.")
+_SEED = typer.Option(help="The same seed gives the same pictures.")
+
+
+@synth_app.command("preview")
+def synth_preview(
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Picture to write (.png or .jpg).")],
+    count: Annotated[int, typer.Option(min=1, help="How many pictures.")] = 60,
+    seed: Annotated[int, _SEED] = 0,
+    size: Annotated[int, typer.Option(min=32, help="Side of each picture in pixels.")] = 160,
+    clean: Annotated[bool, typer.Option("--clean", help="Without camera defects.")] = False,
+    backgrounds: Annotated[Path | None, _BACKGROUNDS] = None,
+) -> None:
+    """Write a sheet of synthetic hands; every third one shows its labels.
+
+    \b
+    Example: semihand synth preview --out sheet.png
+    """
+    from .synth.preview import preview_sheet
+    from .synth.scene import SceneConfig
+    from .synth.sensor import SensorConfig
+
+    config = SceneConfig(size=size, sensor=SensorConfig(strength=0.0 if clean else 1.0))
+    preview_sheet(out, count, seed, config, backgrounds)
+    typer.echo(f"{count} pictures in {out}")
+
+
+@synth_app.command("export")
+def synth_export(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to create.")],
+    count: Annotated[int, typer.Option(min=1, help="How many pictures.")] = 1000,
+    seed: Annotated[int, _SEED] = 0,
+    size: Annotated[int, typer.Option(min=32, help="Side of each picture in pixels.")] = 256,
+    backgrounds: Annotated[Path | None, _BACKGROUNDS] = None,
+) -> None:
+    """Write labelled pictures as a sequence folder: joints in 2D and 3D, masks, intrinsics, left and right hands."""
+    from .evaluate.synthetic import export_synthetic
+    from .synth.scene import SceneConfig
+
+    export_synthetic(out, count, seed, SceneConfig(size=size), backgrounds)
+    typer.echo(f"{count} labelled pictures in {out}")
+
+
+@synth_app.command("cache")
+def synth_cache(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of arrays to create; in RAM (/dev/shm) where a GPU is to be fed.")],
+    count: Annotated[int, typer.Option(min=1, help="How many pictures; 92 KB each.")] = 65536,
+    seed: Annotated[int, _SEED] = 1,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes [default: all cores].")] = None,
+    upright: Annotated[float, typer.Option(min=0, max=1, help="Share of raised hands as a webcam sees them; the rest from all sides.")] = 0.8,
+    backgrounds: Annotated[Path | None, _BACKGROUNDS] = None,
+) -> None:  # fmt: skip
+    """Render pictures ahead for `semihand pretrain`. An interrupted run goes on where it stopped."""
+    from .synth.cache import render_cache
+    from .synth.scene import SceneConfig
+
+    render_cache(out, count, seed, SceneConfig(upright=upright), workers, backgrounds)
+
+
+@app.command()
+def pretrain(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the run: weights, resumable state, logs, pictures.")],
+    pictures: Annotated[Path, typer.Option(metavar="DIR", help="Pictures of `semihand synth cache` to train on.")],
+    validation: Annotated[Path, typer.Option(metavar="DIR", help="Pictures of another seed to validate on.")],
+    network: Annotated[Literal["lite", "paper"], typer.Option(help="lite for CPUs, paper (64x64, 256 channels) for GPUs.")] = "lite",
+    minutes: Annotated[float | None, typer.Option(min=0.01, help="Budget in minutes of training.")] = None,
+    samples: Annotated[int | None, typer.Option(min=1, help="Budget in pictures seen.")] = None,
+    batch: Annotated[int, typer.Option(min=2, help="Pictures a step and process.")] = 32,
+    rate: Annotated[float, typer.Option(min=1e-8, help="Learning rate.")] = 1.5e-3,
+    loss: Annotated[Literal["robust", "paper"], typer.Option(help="robust: absolute errors and a heatmap term; paper: Eq. 2 and 3 to the letter.")] = "robust",
+    schedule: Annotated[Literal["cosine", "steps"], typer.Option(help="steps: the paper's, a tenth at 60 and at 90 %.")] = "cosine",
+    device: Annotated[str, typer.Option(help="auto, cuda or cpu.")] = "auto",
+    fp32: Annotated[bool, typer.Option("--fp32", help="Without bfloat16.")] = False,
+    compile: Annotated[bool, typer.Option("--compile", help="With torch.compile: slow to start, then faster.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of weights and order.")] = 0,
+    init: Annotated[Path | None, typer.Option(metavar="FILE", help="Start from this checkpoint.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's last saved state.")] = False,
+) -> None:  # fmt: skip
+    """Train a network on synthetic hands, from nothing or from a checkpoint. Works under torchrun.
+
+    \b
+    Example:
+      semihand synth cache --out cache/train --seed 1
+      semihand synth cache --out cache/val --seed 9000 --count 2048 --upright 1
+      semihand pretrain --out runs/lite --pictures cache/train --validation cache/val --minutes 90
+    """
+    from .adapt.losses import PAPER_LOSS, LossConfig
+    from .adapt.pretrain import PretrainConfig, Pretraining
+    from .models.network import LITE, PAPER
+    from .synth.cache import open_cache
+
+    config = PretrainConfig(
+        samples=samples, minutes=minutes, batch=batch, rate=rate, schedule=schedule, seed=seed, bf16=not fp32,
+        compile=compile, loss=PAPER_LOSS if loss == "paper" else LossConfig(),
+    )  # fmt: skip
+    run = Pretraining(
+        out, {"lite": LITE, "paper": PAPER}[network], config, open_cache(pictures), open_cache(validation), device, init
+    )
+    if resume:
+        run.resume()
+    run.run()
 
 
 def main() -> None:

@@ -22,8 +22,12 @@ GRID = 64
 GRID_CENTER = (GRID - 1) / 2
 #: Focal length over the longer side of the picture where nothing is known: about 61 degrees field of view.
 DEFAULT_FOCAL = 0.85
-BORDERS = {"replicate": cv2.BORDER_REPLICATE, "grey": cv2.BORDER_CONSTANT}
-_MID_GREY = (128, 128, 128)
+#: What stands outside the picture: its edge, mid grey, or black (for masks).
+BORDERS = {
+    "replicate": (cv2.BORDER_REPLICATE, 0),
+    "grey": (cv2.BORDER_CONSTANT, (128, 128, 128)),
+    "black": (cv2.BORDER_CONSTANT, 0),
+}
 #: Rays nearer than this to the camera's plane (or behind it) are treated as this far in front of it.
 _MIN_W = 1e-6
 
@@ -120,9 +124,8 @@ def warp_crop(
     """The crop's picture, (size, size, 3) uint8 in the channel order of `image` (H, W, 3) uint8.
 
     `margin`: grid pixels added on every side, so that `size` pixels cover GRID + 2 margin grid pixels.
-    `border`: what stands outside the picture, "replicate" (its edge) or "grey". Where the crop shrinks the
-    picture by two or more, the part that it sees is first averaged down by an even number: anti-aliasing at
-    little cost.
+    `border`: what stands outside the picture, one of BORDERS. Where the crop shrinks the picture by two or
+    more, the part that it sees is first averaged down by an even number: anti-aliasing at little cost.
     """
     to_size = _grid_to_size(size, margin) @ crop.image_to_crop
     from_size = np.linalg.inv(to_size)
@@ -131,13 +134,9 @@ def warp_crop(
     if shrink >= 2:
         image, offset = _shrunk_region(image, _apply_homography(from_size, _square(size)), shrink)
         to_size = to_size @ _from_shrunk(offset, shrink)
+    mode, value = BORDERS[border]
     return cv2.warpPerspective(
-        image,
-        to_size,
-        (size, size),
-        flags=cv2.INTER_LINEAR,
-        borderMode=BORDERS[border],
-        borderValue=_MID_GREY,
+        image, to_size, (size, size), flags=cv2.INTER_LINEAR, borderMode=mode, borderValue=value
     )
 
 
@@ -166,7 +165,7 @@ def _from_shrunk(offset: np.ndarray, shrink: int) -> np.ndarray:
 
 
 def _grid_to_size(size: int, margin: float) -> np.ndarray:
-    """(3, 3) from the 64-grid to a picture of `size` pixels that shows `margin` grid pixels more all round."""
+    """(3, 3) from the 64-grid to a picture of `size` pixels that shows `margin` grid pixels all round."""
     scale = size / (GRID + 2 * margin)
     shift = (0.5 + margin) * scale - 0.5
     return np.array([[scale, 0, shift], [0, scale, shift], [0, 0, 1.0]])

@@ -1,0 +1,127 @@
+"""Errors and scores of hand poses: arrays in, plain numbers out. Joints are metres, reports millimetres.
+
+Functions that return errors keep one value per frame and joint, so that any average, curve or share can be
+taken from them; a joint without label has the error NaN, which no score counts. Scores of nothing raise
+ValueError: the caller says why there is nothing.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..models.joints import ROOT
+from ..models.lifting import bone_lengths
+
+#: Thresholds of a PCK curve between its two ends, both included.
+AUC_STEPS = 20
+#: Below this many labelled joints their box says little about the hand's size: the labelled `box` is taken.
+MIN_JOINTS_FOR_SIZE = 11
+_MM = 1000.0
+
+
+def joint_errors_mm(xyz: np.ndarray, xyz_true: np.ndarray, root: int | None = ROOT) -> np.ndarray:
+    """Distances (N, 21) in mm of joints (N, 21, 3) metres after moving both hands' `root` to the origin.
+
+    root None compares as they stand.
+    """
+    if root is not None:
+        xyz, xyz_true = xyz - xyz[:, [root]], xyz_true - xyz_true[:, [root]]
+    return _MM * np.linalg.norm(xyz - xyz_true, axis=-1)
+
+
+def procrustes(xyz: np.ndarray, xyz_true: np.ndarray) -> np.ndarray:
+    """xyz (N, J, 3) moved, turned and scaled (never mirrored) onto xyz_true by least squares (Umeyama 1991).
+
+    A hand whose joints all coincide is moved only.
+    """
+    center, center_true = xyz.mean(axis=1, keepdims=True), xyz_true.mean(axis=1, keepdims=True)
+    x, y = xyz - center, xyz_true - center_true
+    u, singular, vt = np.linalg.svd(np.swapaxes(x, 1, 2) @ y)
+    signs = np.ones_like(singular)
+    signs[:, -1] = np.sign(np.linalg.det(u @ vt))
+    rotation = (u * signs[:, None, :]) @ vt
+    spread = (x**2).sum((1, 2))
+    scale = np.divide((singular * signs).sum(1), spread, out=np.ones_like(spread), where=spread > 0)
+    return scale[:, None, None] * (x @ rotation) + center_true
+
+
+def procrustes_errors_mm(xyz: np.ndarray, xyz_true: np.ndarray) -> np.ndarray:
+    """Distances (N, 21) in mm of joints (N, 21, 3) metres after a similarity Procrustes per frame."""
+    return joint_errors_mm(procrustes(xyz, xyz_true), xyz_true, root=None)
+
+
+def auc(errors: np.ndarray, low: float, high: float, steps: int = AUC_STEPS) -> float:
+    """Area under the PCK curve of errors (...) from `low` to `high`: trapezoid rule, normalised to [0, 1].
+
+    PCK at a threshold is the share of errors at or below it; `steps` thresholds, both ends included.
+    """
+    errors = np.sort(_labelled(errors))
+    thresholds = np.linspace(low, high, steps)
+    pck = np.searchsorted(errors, thresholds, side="right") / errors.size
+    return float(np.mean((pck[1:] + pck[:-1]) / 2))
+
+
+def hand_size(uv_true: np.ndarray, box: np.ndarray | None = None) -> np.ndarray:
+    """Longer side (N,), at least 1 pixel, of the box round joints (N, 21, 2), NaN where a joint has no label.
+
+    Frames with fewer than 11 labelled joints take that of box (N, 4) [x, y, w, h], NaN where unknown.
+    """
+    labelled = np.isfinite(uv_true).all(-1)
+    high = np.where(labelled[..., None], uv_true, -np.inf).max(1)
+    low = np.where(labelled[..., None], uv_true, np.inf).min(1)
+    few = labelled.sum(1) < MIN_JOINTS_FOR_SIZE
+    size = np.where(few, np.nan, np.where(np.isfinite(high - low), high - low, 0).max(1))
+    return np.maximum(size if box is None else np.where(few, box[:, 2:].max(1), size), 1.0)
+
+
+def normalised_errors(uv: np.ndarray, uv_true: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """2D errors (N, 21) of joints (N, 21, 2) pixels over the hand's size (N,); NaN without a label."""
+    return np.linalg.norm(uv - uv_true, axis=-1) / size[:, None]
+
+
+def pck(errors: np.ndarray, threshold: float) -> float:
+    """Share of labelled joints whose error is below the threshold."""
+    return float((_labelled(errors) < threshold).mean())
+
+
+def mean_error(errors: np.ndarray) -> float:
+    """Mean over labelled joints: `epe_mm`, `pa_mm` or `nme`, as the errors are."""
+    return float(_labelled(errors).mean())
+
+
+def mask_iou(mask: np.ndarray, mask_true: np.ndarray) -> np.ndarray:
+    """Intersection over union (N,) of masks (N, H, W) in [0, 1], cut at one half; 1 for two empty masks."""
+    predicted, true = mask >= 0.5, mask_true >= 0.5
+    both, either = (predicted & true).sum((1, 2)), (predicted | true).sum((1, 2))
+    return np.where(either == 0, 1.0, both / np.maximum(either, 1))
+
+
+def bone_cv(xyz: np.ndarray) -> float:
+    """Coefficient of variation of each bone's length over hands (N, 21, 3), mean over the 20 bones."""
+    lengths = bone_lengths(np.asarray(xyz, float))
+    mean = lengths.mean(axis=0) if len(lengths) else np.zeros(1)
+    if len(lengths) < 2 or not (mean > 0).all():
+        raise ValueError(f"No variation of bones over {len(lengths)} hands, or a bone has no length.")
+    return float((lengths.std(axis=0) / mean).mean())
+
+
+def jitter_mm(xyz: np.ndarray, found: np.ndarray | None = None) -> float:
+    """Median norm in mm of the second difference in time of joints (T, 21, 3) metres, frames in time order.
+
+    found (T,): frames that hold a hand; only three found frames in a row count.
+    """
+    found = np.ones(len(xyz), bool) if found is None else np.asarray(found, bool)
+    in_a_row = found[2:] & found[1:-1] & found[:-2]
+    if not in_a_row.any():
+        raise ValueError("No three frames in a row hold a hand.")
+    second = (xyz[2:] - 2 * xyz[1:-1] + xyz[:-2])[in_a_row]
+    return float(np.median(_MM * np.linalg.norm(second, axis=-1)))
+
+
+def _labelled(errors: np.ndarray) -> np.ndarray:
+    """The errors (M,) that are not NaN, at least one."""
+    errors = np.asarray(errors, float).ravel()
+    errors = errors[~np.isnan(errors)]
+    if not errors.size:
+        raise ValueError("No labelled joint to average over.")
+    return errors
