@@ -30,7 +30,7 @@ class BuildConfig:
     the fingers at the webs, its wrist up the forearm, and its thumb base in the middle of the metacarpal; the offsets
     move them to the centres of the metacarpal heads, the wrist's crease and the trapezium; its last finger
     joints sit a little too near the palm, the thumb's MCP too. `middle_shift` moves the thumb's MCP and the PIPs, `dip_shift`
-    the DIPs, in shares of a neighbouring bone; `finger_length` rescales whole fingers. `hand_scale` and `bone_stretch` are standard deviations: of the hand's breadth, length
+    the DIPs, in shares of a neighbouring bone; tips lie `tip_inset` unit bones before the skin's end; `finger_length` rescales whole fingers. `hand_scale` and `bone_stretch` are standard deviations: of the hand's breadth, length
     and thickness, and of the phalanges' lengths (all together, per finger, per bone), which the rig varies too little.
     """
 
@@ -38,10 +38,11 @@ class BuildConfig:
     components: int = 40
     seed: int = 0
     wrist_share: float = 0.145
-    mcp_share: tuple[float, float, float, float] = (0.148, 0.140, 0.138, 0.130)
+    mcp_share: tuple[float, float, float, float] = (0.136, 0.140, 0.138, 0.112)
     cmc_share: float = -0.03
     middle_shift: tuple[float, float, float, float, float] = (0.12, 0.0, -0.035, 0.0, 0.0)
     dip_shift: tuple[float, float, float, float] = (0.08, 0.04, 0.05, 0.12)
+    tip_inset: tuple[float, float, float, float, float] = (0.08, 0.03, 0.03, 0.03, 0.03)
     finger_length: tuple[float, float, float, float, float] = (1.0, 1.0, 0.955, 0.99, 1.0)
     hand_scale: tuple[float, float, float] = (0.04, 0.04, 0.05)
     bone_stretch: tuple[float, float, float] = (0.03, 0.03, 0.015)
@@ -169,6 +170,17 @@ def skinning_weights(rig_weights, bones, vertices, joints, config):
     return weights / weights.sum(1, keepdims=True)
 
 
+def place_tips(vertices, joints, weights, config):
+    """Put the tips (in place) on the last bones' lines, just inside the skin's end; the rig's tails don't follow it."""
+    size = np.linalg.norm(joints[:, 10] - joints[:, 9], axis=1)
+    for finger in range(5):
+        dip, tip = 3 + 4 * finger, 4 + 4 * finger
+        rows = weights[:, 3 + 3 * finger] > 0.5
+        along = unit(joints[:, tip] - joints[:, dip])
+        reach = np.einsum("nvi,ni->nv", vertices[:, rows] - joints[:, dip, None], along).max(1)
+        joints[:, tip] = joints[:, dip] + (reach - config.tip_inset[finger] * size)[:, None] * along
+
+
 def vary_proportions(vertices, joints, weights, config):
     """Scale the hands' three axes and stretch their phalanges at random; vertices (N, V, 3) and joints (N, 21, 3)."""
     rng = np.random.default_rng([config.seed, 1])
@@ -247,6 +259,7 @@ def bake(config):
     joints = np.einsum("nij,nvj->nvi", rotation, joints - origin[:, None])
     mean_joints, size = joints.mean(0), len(index)
     weights = skinning_weights(body["weights"][index], body["bones"], vertices.mean(0), mean_joints, config)
+    place_tips(vertices, joints, weights, config)
     vertices, joints = vary_proportions(vertices, joints, weights, config)
     mean, basis, coefficients = principal_components(vertices, joints, config.components)
     error = np.abs(np.tensordot(coefficients, basis, 1) + mean - np.concatenate([vertices, joints], 1)).max()
