@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from semihand.synth.contact import penetration, segment_distance
+from semihand.synth.contact import FLESH, penetration, segment_distance
 from semihand.synth.hand import load_hand, pose_hand
 from semihand.synth.pose import GESTURES, HIGH, LOW, WRIST_HIGH, WRIST_LOW, Hand, PoseConfig, draw_gesture, sample_pose
 
@@ -122,12 +122,12 @@ def test_segment_distance_against_dense_points():
 
 
 def test_penetration_by_hand(asset):
-    """Two index tips' breadths inside each other: the middle finger laid onto the index overlaps by both thicknesses."""
+    """The middle finger's last joints laid into the index's: bones that meet overlap by both thicknesses."""
     hand = Hand(asset, 0)
     assert penetration(hand.joints, hand.radius) < 0.1 * hand.unit
     laid = hand.joints.copy()
     laid[11:13] = hand.joints[7:9]
-    assert penetration(laid, hand.radius) == pytest.approx(hand.radius[1, 2] + hand.radius[2, 2], abs=0.005)
+    assert penetration(laid, hand.radius) == pytest.approx(FLESH[1] * (hand.radius[1, 1] + hand.radius[2, 1]))
 
 
 def test_sampler_is_fast(asset):
