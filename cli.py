@@ -202,6 +202,36 @@ def pretrain(
     run.run()
 
 
+@app.command()
+def export(
+    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="Weights of `semihand pretrain` or `adapt` (.safetensors).")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Model file to write (.onnx).")],
+    check_images: Annotated[Path | None, typer.Option(metavar="DIR", help="Pictures of hands to compare on [default: noise].")] = None,
+    int8: Annotated[bool, typer.Option("--int8", help="8-bit: smaller, faster on newer CPUs, less exact; needs --check-images.")] = False,
+) -> None:  # fmt: skip
+    """Make the model file that `semihand track` runs from a checkpoint, and compare the two before it is kept.
+
+    \b
+    Example: semihand export runs/lite/lite.safetensors --out lite.onnx --check-images photos
+    """
+    from .models.export import export as run
+
+    report = run(checkpoint, out, check_images, int8)
+    typer.echo(f"{report.path}: {report.megabytes:.1f} MB")
+
+
+@app.command()
+def doctor() -> None:
+    """Say what works on this machine, and the next step where something does not. Exit code 1 where a part is broken."""
+    from .doctor import examine
+
+    broken = False
+    for finding in examine():
+        typer.echo(str(finding))
+        broken |= finding.ok is False
+    raise typer.Exit(int(broken))
+
+
 def main() -> None:
     """Run the command line; a SemihandError becomes one sentence and exit code 1."""
     debug = "--debug" in sys.argv

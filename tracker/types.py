@@ -9,12 +9,16 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture. `image` (H, W, 3) uint8 BGR, never mirrored; `time` seconds of capture; `index` from 0."""
+    """One picture. `image` (H, W, 3) uint8 BGR, never mirrored; `time` seconds of capture; `index` from 0.
+
+    `capture_ms`: what reading and decoding took; `name`: the file's name where the picture is one of a folder.
+    """
 
     image: np.ndarray
     time: float
     index: int
     capture_ms: float = 0.0
+    name: str = ""
 
 
 @dataclass(frozen=True)
