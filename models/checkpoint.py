@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import platform
@@ -56,23 +57,41 @@ def describe(
 ) -> ModelInfo:
     """The description that a checkpoint and the model exported from it carry."""
     return ModelInfo(
-        config.name, config.input_size, config.crop_factor, config.to_dict(), bone_lengths, provenance, licence
+        config.name,
+        config.input_size,
+        config.crop_factor,
+        config.to_dict(),
+        bone_lengths,
+        provenance,
+        licence,
     )
 
 
 def provenance(command: str, seed: int, samples_seen: int, **more: Any) -> dict[str, Any]:
     """How weights came to be: command, seed, samples seen, the date (UTC) and versions; `more` is added."""
-    versions = {"semihand": __version__, "python": platform.python_version(),
-                "torch": str(torch.__version__), "numpy": np.__version__}
+    versions = {
+        "semihand": __version__,
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+    }
     date = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    return {"command": command, "seed": seed, "samples_seen": samples_seen, "date": date, "versions": versions, **more}
+    return {
+        "command": command,
+        "seed": seed,
+        "samples_seen": samples_seen,
+        "date": date,
+        "versions": versions,
+        **more,
+    }
 
 
 @contextmanager
 def atomic_file(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` that replaces it when the block ends well.
 
-    A crash, a full disk or an exception leaves the old file as it was. Raises SemihandError where it cannot write.
+    A crash, a full disk or an exception leaves the old file as it was.
+    Raises SemihandError where it cannot write.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -90,7 +109,9 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def save_checkpoint(path: str | Path, weights: dict[str, Tensor], info: ModelInfo, precision: str = "fp32") -> None:
+def save_checkpoint(
+    path: str | Path, weights: dict[str, Tensor], info: ModelInfo, precision: str = "fp32"
+) -> None:
     """Write a state_dict and its description. precision "fp16" halves the file and rounds the weights.
 
     Raises SemihandError where the file cannot be written or a weight is no finite number.
@@ -107,24 +128,30 @@ def _stored(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
     if not tensor.is_floating_point():
         return tensor
     if not torch.isfinite(tensor.to(dtype)).all():
-        raise SemihandError(f"The weights {name} are not finite in {dtype}; this training went wrong, nothing was saved.")
+        raise SemihandError(
+            f"The weights {name} are not finite in {dtype}; this training went wrong, nothing was saved."
+        )
     return tensor.to(dtype)
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:
     """Read a checkpoint; half-precision weights come back as float32.
 
-    Raises SemihandError where the file is missing, truncated, of another kind, or does not fit its own network.
+    Raises SemihandError where the file is missing, truncated, of another kind, or does not fit its network.
     """
     path = Path(path)
     if not path.is_file():
-        raise SemihandError(f"Checkpoint {path} does not exist. Give a .safetensors file of `semihand pretrain`.")
+        raise SemihandError(
+            f"Checkpoint {path} does not exist. Give a .safetensors file of `semihand pretrain`."
+        )
     try:
         with safetensors.safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             weights = {name: file.get_tensor(name) for name in file.keys()}
     except (safetensors.SafetensorError, OSError) as error:
-        raise SemihandError(f"{path} is no readable checkpoint ({error}); it may be truncated, get it anew.") from error
+        raise SemihandError(
+            f"{path} is no readable checkpoint ({error}); it may be truncated, get it anew."
+        ) from error
     if METADATA_KEY not in metadata:
         raise SemihandError(f"{path} holds weights of another program; give a checkpoint of semihand.")
     info = ModelInfo.from_json(metadata[METADATA_KEY], path)
@@ -140,7 +167,7 @@ def _fitting(checkpoint: Checkpoint, path: Path) -> Checkpoint:
     odd = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
     if odd:
         raise SemihandError(
-            f"{path} does not fit its own network: {len(odd)} tensors are unknown, missing or of another shape "
+            f"{path} does not fit its own network: {len(odd)} tensors are unknown, missing or misshapen "
             f"({', '.join(odd[:3])}). Get the file anew."
         )
     return checkpoint
@@ -167,21 +194,25 @@ _STATE_KIND = "semihand training state 1"
 
 
 def save_training_state(path: str | Path, state: TrainingState) -> None:
-    """Write a state that replaces the previous one only when complete. Raises SemihandError where it cannot."""
+    """Write a state, which replaces the previous one only when complete. Raises SemihandError."""
     values = {f: getattr(state, f) for f in TrainingState.__dataclass_fields__}
+    content = io.BytesIO()  # torch.save to a full disk would raise a RuntimeError without a reason
+    torch.save({"kind": _STATE_KIND, **values, "config": state.config.to_dict()}, content)
     with atomic_file(path) as temporary:
-        torch.save({"kind": _STATE_KIND, **values, "config": state.config.to_dict()}, temporary)
+        temporary.write_bytes(content.getbuffer())
 
 
 def load_training_state(path: str | Path) -> TrainingState:
-    """Read a training state, tensors on the CPU. Raises SemihandError where it is missing, broken or another file."""
+    """Read a training state, tensors on the CPU. Raises SemihandError where there is none or it is broken."""
     path = Path(path)
     if not path.is_file():
         raise SemihandError(f"There is no training to resume: {path} does not exist. Start without --resume.")
     try:
         values = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError) as error:
-        raise SemihandError(f"{path} is no readable training state; delete it and start without --resume.") from error
+        raise SemihandError(
+            f"{path} is no readable training state; delete it and start without --resume."
+        ) from error
     if not isinstance(values, dict) or values.pop("kind", None) != _STATE_KIND:
         raise SemihandError(f"{path} is no training state of semihand; give the run's own file.")
     return TrainingState(**{**values, "config": NetworkConfig.from_dict(values["config"])})
@@ -191,8 +222,12 @@ def rng_state() -> dict[str, Any]:
     """States of Python's, NumPy's global and Torch's generators, for `TrainingState.rng`."""
     kind, keys, *rest = np.random.get_state()
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    return {"python": random.getstate(), "numpy": (kind, keys.tolist(), *rest), "torch": torch.get_rng_state(),
-            "cuda": cuda}
+    return {
+        "python": random.getstate(),
+        "numpy": (kind, keys.tolist(), *rest),
+        "torch": torch.get_rng_state(),
+        "cuda": cuda,
+    }
 
 
 def restore_rng(state: dict[str, Any]) -> None:

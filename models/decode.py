@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .joints import ROOT
+from .joints import NUM_JOINTS, ROOT
 from .network import CROP_GRID, StackMaps
 
 
@@ -46,10 +46,11 @@ def decode(maps: StackMaps) -> Prediction:
     is sure instead of where they are.
     """
     heat, depth_maps = maps.heat.float(), maps.depth.float()
-    Q = heat.flatten(2).softmax(-1).view_as(heat)
+    size = int(heat.shape[-1])  # a plain number also while the graph is traced for export
+    Q = heat.reshape(-1, NUM_JOINTS, size * size).softmax(-1).reshape(-1, NUM_JOINTS, size, size)
+    centres = cell_centres(size, heat.device)
     # Sums, not a matrix product: TF32 products on a GPU would round coordinates to 0.03 px.
-    u = (Q.sum(2) * cell_centres(Q.shape[3], Q.device)).sum(-1)
-    v = (Q.sum(3) * cell_centres(Q.shape[2], Q.device)).sum(-1)
+    u, v = (Q.sum(2) * centres).sum(-1), (Q.sum(3) * centres).sum(-1)
     depth = (Q * depth_maps).sum((2, 3))
     depth = depth - depth[:, ROOT : ROOT + 1]
     confidence = None if maps.confidence is None else (Q.detach() * maps.confidence.float()).sum((2, 3))

@@ -17,7 +17,7 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from ..errors import SemihandError
-from .joints import BONES, JOINT_ORDER
+from .joints import BONES, JOINT_ORDER, NUM_JOINTS
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +26,8 @@ METADATA_KEY = "semihand"
 SCHEMA = 1
 INPUT_NAME = "crop"
 OUTPUT_NAMES = ("uv", "depth", "mask", "confidence")
+#: Of one crop, in the same order.
+OUTPUT_SHAPES = ((NUM_JOINTS, 2), (NUM_JOINTS,), (64, 64), (NUM_JOINTS,))
 WEIGHTS = Path(__file__).parent / "weights"
 #: Files in the weights folder that find hands and are no model of semihand's.
 DETECTOR_FILES = frozenset({"palm_detection", "hand_landmark"})
@@ -33,8 +35,16 @@ DETECTOR_FILES = frozenset({"palm_detection", "hand_landmark"})
 #: What ONNX Runtime raises on a file that it cannot read or run.
 ORT_ERRORS = tuple(
     getattr(ort_errors, name)
-    for name in ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoModel", "NotImplemented",
-                 "RuntimeException", "EPFail")
+    for name in (
+        "Fail",
+        "InvalidArgument",
+        "InvalidGraph",
+        "InvalidProtobuf",
+        "NoModel",
+        "NotImplemented",
+        "RuntimeException",
+        "EPFail",
+    )
 )
 
 
@@ -97,7 +107,9 @@ class ModelInfo:
 class Model:
     """An opened model file. Attributes: info (ModelInfo), provider ("cpu" | "cuda"), sha256, path."""
 
-    def __init__(self, session: ort.InferenceSession, info: ModelInfo, provider: str, sha256: str, path: Path):
+    def __init__(
+        self, session: ort.InferenceSession, info: ModelInfo, provider: str, sha256: str, path: Path
+    ):
         self.info = info
         self.provider = provider
         self.sha256 = sha256
@@ -113,6 +125,8 @@ class Model:
         size = self.info.input_size
         if crops.ndim != 4 or crops.shape[1:] != (size, size, 3) or crops.dtype != np.uint8:
             raise ValueError(f"crops are {crops.shape} {crops.dtype}, not (B, {size}, {size}, 3) uint8")
+        if not len(crops):
+            return tuple(np.zeros((0, *shape), np.float32) for shape in OUTPUT_SHAPES)
         return tuple(self._session.run(OUTPUT_NAMES, {INPUT_NAME: np.ascontiguousarray(crops)}))
 
 
@@ -151,7 +165,9 @@ def resolve_model(name_or_path: str | Path) -> Path:
         raise SemihandError(f"Model file {path} does not exist. Give a file, or a name: {_names()}.")
     found = available_models().get(path.name)
     if found is None:
-        raise SemihandError(f"No model is called {path.name!r}. Names: {_names()}. A path to a .onnx file works too.")
+        raise SemihandError(
+            f"No model is called {path.name!r}. Names: {_names()}. A path to a .onnx file works too."
+        )
     return found
 
 
@@ -223,7 +239,9 @@ def _open_cuda(content: bytes, path: Path, sha256: str, threads: int | None) -> 
     preload_cuda()
     session, info = _open(content, path, ["CUDAExecutionProvider", "CPUExecutionProvider"], threads)
     if session.get_providers()[0] != "CUDAExecutionProvider":
-        raise SemihandError(f"CUDA does not run: ONNX Runtime took {session.get_providers()[0]}. {_CUDA_HELP}")
+        raise SemihandError(
+            f"CUDA does not run: ONNX Runtime took {session.get_providers()[0]}. {_CUDA_HELP}"
+        )
     model = Model(session, info, "cuda", sha256, path)
     try:
         model.run(np.zeros((1, info.input_size, info.input_size, 3), np.uint8))

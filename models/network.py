@@ -50,13 +50,17 @@ class NetworkConfig:
         object.__setattr__(self, "widths", tuple(self.widths))
         for allowed, what in (
             ((self.input_size, self.stem) in _MAP_SIZE, f"input_size and stem one of {sorted(_MAP_SIZE)}"),
-            (len(self.widths) >= 2 and all(w > 0 and w % 16 == 0 for w in self.widths),
-             "widths at least two positive multiples of 16"),
+            (
+                len(self.widths) >= 2 and all(w > 0 and w % 16 == 0 for w in self.widths),
+                "widths at least two positive multiples of 16",
+            ),
             (2 ** (len(self.widths) - 1) <= self.map_size, "fewer widths than halvings of the maps"),
             (self.blocks_per_position >= 1 and self.stacks >= 1, "blocks_per_position and stacks at least 1"),
             (self.norm in ("batch", "group"), 'norm "batch" or "group"'),
-            (self.bottleneck_divisor >= 1 and self.bottleneck_min > 0 and self.bottleneck_min % 8 == 0,
-             "bottleneck_divisor at least 1 and bottleneck_min a positive multiple of 8"),
+            (
+                self.bottleneck_divisor >= 1 and self.bottleneck_min > 0 and self.bottleneck_min % 8 == 0,
+                "bottleneck_divisor at least 1 and bottleneck_min a positive multiple of 8",
+            ),
             (BETA_RANGE[0] <= self.beta_init <= BETA_RANGE[1], f"beta_init in {BETA_RANGE}"),
             (self.crop_factor >= 1, "crop_factor at least 1"),
         ):
@@ -163,11 +167,15 @@ def _stem(config: NetworkConfig) -> nn.Sequential:
         return [conv, _norm(config, outputs), nn.ReLU()]
 
     if config.stem == "stride4":
-        return nn.Sequential(*convolution(3, 32, 5, 2), *convolution(32, 64, 3, 2), Residual(config, 64, width))
+        return nn.Sequential(
+            *convolution(3, 32, 5, 2), *convolution(32, 64, 3, 2), Residual(config, 64, width)
+        )
     quarter, half = max(16, width // 4), max(16, width // 2)
     return nn.Sequential(
         *convolution(3, quarter, 3, 1),
-        Residual(config, quarter, half), Residual(config, half, half), Residual(config, half, width),
+        Residual(config, quarter, half),
+        Residual(config, half, half),
+        Residual(config, half, width),
     )
 
 
