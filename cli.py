@@ -142,6 +142,25 @@ def synth_export(
     typer.echo(f"{count} labelled pictures in {out}")
 
 
+@synth_app.command("realism")
+def synth_realism(
+    count: Annotated[int, typer.Option(min=1, help="How many pictures.")] = 300,
+    seed: Annotated[int, _SEED] = 0,
+    upright: Annotated[float, typer.Option(min=0, max=1, help="Share of raised hands as a webcam sees them; the rest from all sides.")] = 1.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    sheet: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the pictures that failed worst.")] = None,
+    backgrounds: Annotated[Path | None, _BACKGROUNDS] = None,
+) -> None:  # fmt: skip
+    """Show plain synthetic hands to MediaPipe's models: how many are found, and where the joints are seen.
+
+    
+    Example: semihand synth realism --sheet worst.png
+    """
+    from .evaluate.realism import run_realism
+
+    typer.echo(run_realism(count, seed, upright, as_json, sheet, backgrounds))
+
+
 @synth_app.command("cache")
 def synth_cache(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of arrays to create; in RAM (/dev/shm) where a GPU is to be fed.")],
@@ -170,6 +189,7 @@ def pretrain(
     rate: Annotated[float, typer.Option(min=1e-8, help="Learning rate.")] = 1.5e-3,
     loss: Annotated[Literal["robust", "paper"], typer.Option(help="robust: absolute errors and a heatmap term; paper: Eq. 2 and 3 to the letter.")] = "robust",
     schedule: Annotated[Literal["cosine", "steps"], typer.Option(help="steps: the paper's, a tenth at 60 and at 90 %.")] = "cosine",
+    validate_every: Annotated[float, typer.Option(min=0.01, metavar="MINUTES", help="How often to validate and save.")] = 4.0,
     device: Annotated[str, typer.Option(help="auto, cuda or cpu.")] = "auto",
     fp32: Annotated[bool, typer.Option("--fp32", help="Without bfloat16.")] = False,
     compile: Annotated[bool, typer.Option("--compile", help="With torch.compile: slow to start, then faster.")] = False,
@@ -192,7 +212,7 @@ def pretrain(
 
     config = PretrainConfig(
         samples=samples, minutes=minutes, batch=batch, rate=rate, schedule=schedule, seed=seed, bf16=not fp32,
-        compile=compile, loss=PAPER_LOSS if loss == "paper" else LossConfig(),
+        compile=compile, validate_every_s=60 * validate_every, loss=PAPER_LOSS if loss == "paper" else LossConfig(),
     )  # fmt: skip
     run = Pretraining(
         out, {"lite": LITE, "paper": PAPER}[network], config, open_cache(pictures), open_cache(validation), device, init

@@ -13,12 +13,14 @@ import os
 import sys
 import time
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from ..errors import SemihandError
@@ -171,7 +173,7 @@ class Pretraining:
             self.network.load_state_dict(load_checkpoint(init).weights)
         self.network = self.network.to(self.process.device, memory_format=torch.channels_last)
         self.ema = Ema(self.network, config.ema)
-        self.optimizer = torch.optim.AdamW(parameter_groups(self.network, config.weight_decay), lr=config.rate)
+        self.optimizer = torch.optim.AdamW(parameter_groups(self.network, config.weight_decay), lr=config.rate, fused=True)
         self.step, self.samples, self.seconds, self.init = 0, 0, 0.0, init
 
     def resume(self) -> None:
@@ -252,6 +254,7 @@ class Pretraining:
         row = {"step": self.step, "samples": self.samples, "seconds": round(self.seconds, 1)}
         row |= {name: round(float(part), 5) for name, part in parts.items()}
         _append_csv(self.folder / "train.csv", row)
+        self._plot("train", row)
         bar.n = round(100 * progress, 2)
         bar.set_postfix_str(f"{self.samples} seen, {self.samples / max(self.seconds, 1e-9):.0f}/s, pose {row['pose']:.3f}")
 
@@ -263,6 +266,7 @@ class Pretraining:
         scores, worst = score(network, self.validation, self.config.bf16, self.process.device)
         row = {"samples": self.samples, "seconds": round(self.seconds, 1)} | {k: round(v, 4) for k, v in asdict(scores).items()}
         _append_csv(self.folder / "validation.csv", row)
+        self._plot("validation", row)
         log.info("%d samples, %.1f min: %s", self.samples, self.seconds / 60, scores)
         save_training_state(self.folder / "state.pt", TrainingState(
             network.config, self.step, self.samples, self.network.state_dict(), network.state_dict(),
@@ -272,6 +276,15 @@ class Pretraining:
         if final:
             contact_sheet(network, self.validation, self.folder / "predictions.png", worst, self.process.device)
         return scores
+
+    def _plot(self, group: str, row: dict) -> None:
+        """The same numbers for TensorBoard."""
+        for name in row.keys() - {"step", "samples"}:
+            self._board.add_scalar(f"{group}/{name}", row[name], row["samples"])
+
+    @cached_property
+    def _board(self) -> SummaryWriter:
+        return SummaryWriter(str(self.folder / "tensorboard"))
 
     def _describe(self, scores: Scores):
         told = provenance(

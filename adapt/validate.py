@@ -11,9 +11,10 @@ import torch
 from ..models.decode import decode
 from ..models.network import Hourglass, normalise
 from ..synth.cache import Cache
+from ..synth.preview import FINGER_COLORS, draw_skeleton
 from .augment import prepare
 
-_FINGER_COLORS = ((60, 60, 255), (40, 220, 255), (80, 230, 80), (255, 200, 60), (255, 80, 220))
+WHITE = ((255, 255, 255),) * 5
 
 
 @dataclass(frozen=True)
@@ -82,14 +83,6 @@ def score(network: Hourglass, cache: Cache, bf16: bool, device, batch: int = 50)
     return Scores(*means, empty), np.argsort(-epe * shown)
 
 
-def draw_joints(image, uv, color=None):
-    """Skeleton (21, 2) in pixels of image (H, W, 3) BGR, in place."""
-    for finger in range(5):
-        chain = np.array([uv[0], *uv[1 + 4 * finger : 5 + 4 * finger]])
-        points = (chain * 16 + 8).round().astype(np.int32)
-        cv2.polylines(image, [points], False, color or _FINGER_COLORS[finger], 1, cv2.LINE_AA, 4)
-
-
 def contact_sheet(network: Hourglass, cache: Cache, path, worst: np.ndarray, device, columns: int = 10) -> None:
     """A picture of predictions: the first 40 validation pictures, then the 20 worst (truth in white)."""
     rows = np.concatenate([np.arange(min(40, len(cache))), worst[: min(20, len(worst))]])
@@ -98,8 +91,8 @@ def contact_sheet(network: Hourglass, cache: Cache, path, worst: np.ndarray, dev
     tiles = []
     for row, mine, true in zip(rows, uv, uv_true):
         tile = cv2.cvtColor(cache.image[row], cv2.COLOR_RGB2BGR)
-        for joints, color in ((true, (255, 255, 255)), (mine, None)):
-            draw_joints(tile, (joints - 31.5) / 64 * size * factor + (size - 1) / 2, color)
+        for joints, colors in ((true, WHITE), (mine, FINGER_COLORS)):
+            draw_skeleton(tile, (joints - 31.5) / 64 * size * factor + (size - 1) / 2, colors)
         tiles.append(tile)
     tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % columns)
     lines = [np.concatenate(tiles[i : i + columns], 1) for i in range(0, len(tiles), columns)]

@@ -1,0 +1,28 @@
+# Two commands set everything up: `make demo` runs the main job, `make test` passes the tests.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test clean
+
+demo: $(VENV)/run.ready
+	$(BIN)/semihand demo
+
+test: $(VENV)/test.ready
+	$(BIN)/python -m pytest
+
+$(VENV)/pip.ready:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --upgrade pip
+	touch $@
+
+$(VENV)/run.ready: $(VENV)/pip.ready pyproject.toml constraints.txt
+	$(BIN)/python -m pip install -q -c constraints.txt -e .
+	touch $@
+
+$(VENV)/test.ready: $(VENV)/pip.ready pyproject.toml constraints.txt
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[train,test]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info
