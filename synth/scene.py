@@ -7,23 +7,18 @@ a right hand. Picture `index` of `seed` is always the same picture, whichever pr
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 import cv2
 import numpy as np
 
 from ..errors import SemihandError
-from . import background, materials, raster, sensor, shade
-from .hand import HandAsset, load_hand, pose_hand
+from . import background, materials, sensor, shade
+from .canvas import MM, SHADOW_CELLS, SUPERSAMPLE, Canvas, Mesh, hand_surface, join
+from .hand import load_hand, pose_hand
 from .objects import draw_object
 from .pose import sample_pose
 
-MM = 1000.0
-SUPERSAMPLE = 1.5
-SHADOW_CELLS = 160
 NEAREST_MM = 80.0
-#: Rest height in mm above which a point counts as hand and not as arm.
-WRIST_END_MM = -5.0
 BLOCK = 256
 
 
@@ -98,36 +93,6 @@ def draw_view(rng, upright: float):
     return _turn(2, roll) @ _turn(0, pitch) @ _turn(1, rng.normal(0, 0.7)) @ facing
 
 
-@dataclass
-class _Mesh:
-    """Vertices in camera mm and what the shader needs to know of them."""
-
-    vertices: np.ndarray
-    triangles: np.ndarray
-    rest: np.ndarray
-    surface: np.ndarray  # (V, 3): along the finger, dorsal, finger
-    part: int
-
-
-@lru_cache(maxsize=1)
-def _noise_volume(cells: int = 64):
-    rng, total = np.random.default_rng(5), np.zeros((cells,) * 3, np.float32)
-    for coarse, weight in ((4, 1.0), (8, 0.7), (16, 0.5), (32, 0.35)):
-        grid = rng.normal(0, 1, (coarse,) * 3)
-        for axis in range(3):
-            place = np.arange(cells) * coarse / cells
-            low = place.astype(int)
-            share = (place - low).reshape([-1 if a == axis else 1 for a in range(3)])
-            grid = np.take(grid, low, axis) * (1 - share) + np.take(grid, (low + 1) % coarse, axis) * share
-        total += weight * grid.astype(np.float32)
-    return total / total.std()
-
-
-def _hand_surface(asset: HandAsset):
-    """(V, 3) float32: place along the finger, back or palm, which finger; as the shader reads them."""
-    return np.stack([asset.finger_coordinate, asset.dorsal, asset.finger_id], -1).astype(np.float32)
-
-
 def _draw_hand(rng, asset, view, scale, shape, mirrored=False):
     """Posed joints (21, 3) and vertices (V, 3) in camera mm, root at the origin; mirrored: the other hand."""
     joints, vertices = pose_hand(asset, shape, sample_pose(rng, asset, shape))
@@ -144,15 +109,9 @@ class SceneRenderer:
     def __init__(self, config: SceneConfig = SceneConfig(), seed: int = 0, pictures: list | None = None):
         self.config, self.seed, self.pictures = config, seed, pictures or []
         self.asset = load_hand()
-        self._surface = _hand_surface(self.asset)
+        self._surface = hand_surface(self.asset)
         cells = int(config.size * SUPERSAMPLE)
-        self._inverse_depth = np.zeros((cells, cells), np.float32)
-        self._triangle_id = np.zeros((cells, cells), np.int32)
-        self._weights = np.zeros((cells, cells, 2), np.float32)
-        self._rgb = np.zeros((cells, cells, 3), np.float32)
-        self._coverage = np.zeros((cells, cells), np.float32)
-        self._mask = np.zeros((cells, cells), np.float32)
-        self._nearest = np.zeros((SHADOW_CELLS, SHADOW_CELLS), np.float32)
+        self._canvas = Canvas(cells, cells)
 
     def render(self, index: int) -> Sample:
         """Picture number `index`. A pose that reaches into the camera or out of sight is drawn again."""
@@ -185,7 +144,7 @@ class SceneRenderer:
         shift = self._centering_shift(joints, distance)
         joints, vertices = joints + shift, vertices + shift
         rest, surface = asset.rest * MM, self._surface
-        meshes = [_Mesh(vertices, asset.triangles, rest, surface, shade.MAIN_HAND)]
+        meshes = [Mesh(vertices, asset.triangles, rest, surface, shade.MAIN_HAND)]
         if rng.random() < config.second_hand:
             meshes.append(self._second_hand(rng, shift, scale, shape, rest, surface))
         objects = 0
@@ -194,7 +153,7 @@ class SceneRenderer:
                 solid, triangles = draw_object(rng)
                 solid = solid @ _any_rotation(rng).T + place(rng, joints)
                 still = np.tile(np.float32([-1, 0, -1]), (len(solid), 1))
-                meshes.append(_Mesh(solid, triangles, solid.astype(np.float32), still, shade.FIRST_OBJECT + objects))
+                meshes.append(Mesh(solid, triangles, solid.astype(np.float32), still, shade.FIRST_OBJECT + objects))
                 objects += 1
         return joints, meshes, objects
 
@@ -215,7 +174,7 @@ class SceneRenderer:
         angle, reach = rng.uniform(0, 2 * np.pi), rng.uniform(70, 170)
         aside = np.array([np.cos(angle) * reach, 0.6 * np.sin(angle) * reach, rng.normal(0, 60)])
         triangles = self.asset.triangles[:, ::-1] if mirrored else self.asset.triangles
-        return _Mesh(vertices + shift + aside, np.ascontiguousarray(triangles), rest, surface, shade.OTHER_HAND)
+        return Mesh(vertices + shift + aside, np.ascontiguousarray(triangles), rest, surface, shade.OTHER_HAND)
 
     @staticmethod
     def _in_hand(rng, joints):
@@ -237,31 +196,12 @@ class SceneRenderer:
         return focal, cells / 2 - focal * 0.5 * (low + high)
 
     def _draw_pixels(self, rng, meshes, focal, center, look):
-        starts = np.cumsum([0] + [len(mesh.vertices) for mesh in meshes])
-        vertices = np.concatenate([mesh.vertices for mesh in meshes]).astype(np.float32)
-        triangles = np.concatenate([mesh.triangles + start for mesh, start in zip(meshes, starts)]).astype(np.int32)
-        parts = np.concatenate([np.full(len(mesh.triangles), mesh.part, np.int32) for mesh in meshes])
-        rest = np.concatenate([mesh.rest for mesh in meshes]).astype(np.float32)
-        surface = np.concatenate([mesh.surface for mesh in meshes])
-        normals = raster.vertex_normals(vertices, triangles)
+        solid, canvas = join(meshes), self._canvas
         if look.sleeve_end > materials.NONE:
-            cloth = (rest[:, 1] < look.sleeve_end) & (np.arange(len(rest)) < len(meshes[0].vertices))
-            vertices[cloth] += normals[cloth] * np.float32(rng.uniform(1.5, 9))
-        attributes = np.concatenate([normals, rest, surface], 1).astype(np.float32)
-        points = (vertices[:, :2] / vertices[:, 2:] * focal + center).astype(np.float32)
-        depth = np.ascontiguousarray(vertices[:, 2])
-        raster.rasterise(points, depth, triangles, self._inverse_depth, self._triangle_id, self._weights)
-        light = materials.draw_light(rng, vertices, SHADOW_CELLS)
-        on_map = vertices @ np.array(light.shadow_axes).T
-        cells = ((on_map[:, :2] - np.array(light.shadow_origin)) * light.shadow_scale).astype(np.float32)
-        raster.shadow_map(cells, on_map[:, 2].astype(np.float32), triangles, self._nearest)
-        offset = rng.uniform(1000, 2000, 6)
-        shade.shade(
-            self._inverse_depth, self._triangle_id, self._weights, depth, triangles, parts, attributes,
-            focal, center[0], center[1], WRIST_END_MM, look, light, self._nearest, _noise_volume(), offset,
-            self._rgb, self._coverage, self._mask,
-        )  # fmt: skip
-        return self._rgb, self._coverage, self._mask
+            solid.puff_sleeve(look.sleeve_end, rng.uniform(1.5, 9), len(meshes[0].vertices))
+        light = materials.draw_light(rng, solid.vertices, SHADOW_CELLS)
+        canvas.draw(solid, focal, center, look, light, offset=rng.uniform(1000, 2000, 6))
+        return canvas.rgb, canvas.coverage, canvas.mask
 
     def _background(self, rng, block):
         painted = background.painted_pool(self.seed, block)
@@ -295,7 +235,7 @@ class SceneRenderer:
         soft = cv2.resize(mask, half, interpolation=cv2.INTER_AREA)
         at = joints[:, :2] / joints[:, 2:] * focal + center
         cells = np.clip(at.astype(int), 0, len(mask) - 1)
-        seen = 1.0 / np.maximum(self._inverse_depth[cells[:, 1], cells[:, 0]], 1e-6)
+        seen = 1.0 / np.maximum(self._canvas.inverse_depth[cells[:, 1], cells[:, 0]], 1e-6)
         principal = center / SUPERSAMPLE - 0.5
         return Sample(
             image=image,
