@@ -26,7 +26,8 @@ FOREARM = 16
 class BuildConfig:
     """What is sampled and how the joints are placed; stored in the asset's provenance.
 
-    Lengths ending in `_share` are in units of the rig's wrist to middle finger base distance. The rig puts the bases of
+    Lengths ending in `_share` are in units of the rig's wrist to middle finger base distance; `cmc_shift` is in the hand
+    frame, in units of ours. The rig puts the bases of
     the fingers at the webs, its wrist up the forearm, and its thumb base in the middle of the metacarpal; the offsets
     move them to the centres of the metacarpal heads, the wrist's crease and the trapezium; its last finger
     joints sit a little too near the palm, the thumb's MCP too. `middle_shift` moves the thumb's MCP and the PIPs, `dip_shift`
@@ -38,8 +39,8 @@ class BuildConfig:
     components: int = 40
     seed: int = 0
     wrist_share: float = 0.145
-    mcp_share: tuple[float, float, float, float] = (0.136, 0.140, 0.138, 0.112)
-    cmc_share: float = -0.03
+    mcp_share: tuple[float, float, float, float] = (0.150, 0.155, 0.153, 0.120)
+    cmc_shift: tuple[float, float, float] = (0.05, -0.04, 0.03)
     middle_shift: tuple[float, float, float, float, float] = (0.12, 0.0, -0.035, 0.0, 0.0)
     dip_shift: tuple[float, float, float, float] = (0.08, 0.04, 0.05, 0.12)
     tip_inset: tuple[float, float, float, float, float] = (0.08, 0.03, 0.03, 0.03, 0.03)
@@ -118,7 +119,6 @@ def place_joints(heads, tails, bones, config):
         if finger:
             along = unit(joints[:, 1 + 4 * finger] - head(f"metacarpal{finger}"))
             joints[:, 1 + 4 * finger] -= config.mcp_share[finger - 1] * length * along
-    joints[:, THUMB_CMC] -= config.cmc_share * length * unit(joints[:, 2] - joints[:, 1])
     joints[:, 2] += config.middle_shift[0] * (joints[:, 3] - joints[:, 2])
     for finger in range(1, 5):
         mcp, pip, dip, tip = range(1 + 4 * finger, 5 + 4 * finger)
@@ -168,6 +168,12 @@ def skinning_weights(rig_weights, bones, vertices, joints, config):
             weights[:, first] = both * share
             weights[:, 0] += both * (1.0 - share)
     return weights / weights.sum(1, keepdims=True)
+
+
+def place_thumb_base(joints, config):
+    """Move the thumb's CMC (in place, hand frame) to the trapezium; the rig's lies inside the metacarpal."""
+    palm = joints[:, MIDDLE_MCP, 1:2]
+    joints[:, THUMB_CMC] += palm * np.array(config.cmc_shift)
 
 
 def place_tips(vertices, joints, weights, config):
@@ -259,6 +265,7 @@ def bake(config):
     joints = np.einsum("nij,nvj->nvi", rotation, joints - origin[:, None])
     mean_joints, size = joints.mean(0), len(index)
     weights = skinning_weights(body["weights"][index], body["bones"], vertices.mean(0), mean_joints, config)
+    place_thumb_base(joints, config)
     place_tips(vertices, joints, weights, config)
     vertices, joints = vary_proportions(vertices, joints, weights, config)
     mean, basis, coefficients = principal_components(vertices, joints, config.components)
