@@ -189,6 +189,8 @@ def session_options(threads: int | None = None) -> ort.SessionOptions:
     options.intra_op_num_threads = threads or default_threads()
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    # Threads wait awake inside a run (1 ms faster than asleep), not between frames (5 ms of CPU a frame).
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     return options
 
 

@@ -207,6 +207,7 @@ real_open = model_file._open
 def test_threads_are_few():
     assert 1 <= default_threads() <= 4
     assert model_file.session_options(3).intra_op_num_threads == 3
+    assert model_file.session_options().get_session_config_entry("session.force_spinning_stop") == "1"
 
 
 def test_importing_it_loads_no_torch():
