@@ -194,6 +194,7 @@ def pretrain(
     fp32: Annotated[bool, typer.Option("--fp32", help="Without bfloat16.")] = False,
     compile: Annotated[bool, typer.Option("--compile", help="With torch.compile: slow to start, then faster.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of weights and order.")] = 0,
+    train_size: Annotated[int | None, typer.Option(min=32, help="Feed pictures of this size [default: the network's]. Begin small, --resume larger: the coarse part is learned faster.")] = None,
     init: Annotated[Path | None, typer.Option(metavar="FILE", help="Start from this checkpoint.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's last saved state.")] = False,
 ) -> None:  # fmt: skip
@@ -212,7 +213,7 @@ def pretrain(
 
     config = PretrainConfig(
         samples=samples, minutes=minutes, batch=batch, rate=rate, schedule=schedule, seed=seed, bf16=not fp32,
-        compile=compile, validate_every_s=60 * validate_every, loss=PAPER_LOSS if loss == "paper" else LossConfig(),
+        compile=compile, train_size=train_size, validate_every_s=60 * validate_every, loss=PAPER_LOSS if loss == "paper" else LossConfig(),
     )  # fmt: skip
     run = Pretraining(
         out, {"lite": LITE, "paper": PAPER}[network], config, open_cache(pictures), open_cache(validation), device, init

@@ -36,13 +36,16 @@ class Scores:
 
 
 @torch.no_grad()
-def predict(network: Hourglass, cache: Cache, rows: np.ndarray, bf16: bool, device):
-    """uv (B, 21, 2) and depth (B, 21), mask IoU (B,) and mean confidence (B,) of the plain crops of some rows."""
+def predict(network: Hourglass, cache: Cache, rows: np.ndarray, bf16: bool, device, size: int | None = None):
+    """uv (B, 21, 2) and depth (B, 21), mask IoU (B,) and mean confidence (B,) of the plain crops of some rows.
+
+    size: pixels of the crops, default the network's own.
+    """
     from .pretrain import fetch
 
     batch = fetch(cache, rows, device)
     config = network.config
-    image, target = prepare(batch, cache.config["crop_factor"], config.input_size, None, config.crop_factor)
+    image, target = prepare(batch, cache.config["crop_factor"], size or config.input_size, None, config.crop_factor)
     with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
         maps = network(normalise(image).contiguous(memory_format=torch.channels_last))[-1]
     answer = decode(maps)
@@ -68,13 +71,13 @@ def errors(cache: Cache, rows, uv, depth, uv_true, crop_factor: float):
     return epe, nme, np.abs(mine[..., 2] - true[..., 2]).mean(1) * 1000
 
 
-def score(network: Hourglass, cache: Cache, bf16: bool, device, batch: int = 50) -> tuple[Scores, np.ndarray]:
+def score(network: Hourglass, cache: Cache, bf16: bool, device, size: int | None = None, batch: int = 50) -> tuple[Scores, np.ndarray]:
     """Scores on the whole cache, and its row numbers from the largest EPE to the smallest."""
     network.eval()
     collected = []
     for start in range(0, len(cache), batch):
         rows = np.arange(start, min(start + batch, len(cache)))
-        uv, depth, uv_true, iou, confidence = predict(network, cache, rows, bf16, device)
+        uv, depth, uv_true, iou, confidence = predict(network, cache, rows, bf16, device, size)
         collected.append([*errors(cache, rows, uv, depth, uv_true, network.config.crop_factor), iou, confidence])
     epe, nme, depth_mm, iou, confidence = (np.concatenate(part) for part in zip(*collected))
     shown = np.asarray(cache.present)

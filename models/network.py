@@ -226,7 +226,10 @@ class Hourglass(nn.Module):
             nn.init.zeros_(head.bias)
 
     def forward(self, x: Tensor) -> list[StackMaps]:
-        """x (B, 3, S, S) from `normalise`, S = config.input_size. One StackMaps per stack, the answer last."""
+        """x (B, 3, S, S) from `normalise`, S = config.input_size. One StackMaps per stack, the answer last.
+
+        Training may feed another S that the poolings divide: the maps are smaller or larger, the grid is the same.
+        """
         x = self.stem(x)
         outputs = []
         for i, stack in enumerate(self.stacks):
@@ -240,5 +243,7 @@ class Hourglass(nn.Module):
     def _split(self, maps: Tensor, confidence: Tensor | None) -> StackMaps:
         heat, depth = maps[:, :NUM_JOINTS], maps[:, NUM_JOINTS : 2 * NUM_JOINTS]
         mask = F.pixel_shuffle(maps[:, 2 * NUM_JOINTS :], CROP_GRID // self.config.map_size)
+        if mask.shape[-1] != CROP_GRID:  # fed pictures of another size than its own
+            mask = F.interpolate(mask, size=(CROP_GRID, CROP_GRID), mode="bilinear", align_corners=False)
         beta = self.beta.clamp(*BETA_RANGE)[:, None, None]
         return StackMaps(beta * heat, depth, mask[:, 0], confidence)
