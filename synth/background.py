@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,23 +12,32 @@ import numpy as np
 from ..errors import SemihandError
 from .materials import SKIN_TONES
 
+log = logging.getLogger(__name__)
+
 PAINTED_HEIGHT, PAINTED_WIDTH = 300, 400
+#: Pictures whose shorter side is below this, after shrinking, make no background.
+SHORTEST_SIDE = 64
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 
 
 def load_pictures(folder, longest: int = 720) -> list[np.ndarray]:
-    """All pictures below a folder as RGB uint8, none longer than `longest`. Raises SemihandError where there is none."""
+    """All pictures below a folder as RGB uint8, none longer than `longest`; unreadable and narrow ones are left out.
+
+    Raises SemihandError where none remains.
+    """
     pictures = []
     for path in sorted(Path(folder).rglob("*")):
         if path.suffix.lower() not in _SUFFIXES:
             continue
         image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        if image is None or min(image.shape[:2]) < 64:
+        if image is None:
+            log.warning("%s cannot be read as a picture and is left out.", path)
             continue
         scale = longest / max(image.shape[:2])
         if scale < 1:
             image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        pictures.append(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+        if min(image.shape[:2]) >= SHORTEST_SIDE:
+            pictures.append(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
     if not pictures:
         raise SemihandError(f"No readable picture in {folder}. Give a folder of jpg or png files as backgrounds.")
     return pictures

@@ -24,10 +24,12 @@ class SensorConfig:
 
 def _motion_blur(rng, image):
     length = int(rng.integers(3, 12))
-    kernel = np.zeros((length, length), np.float32)
-    kernel[length // 2] = 1
-    turn = cv2.getRotationMatrix2D((length / 2 - 0.5, length / 2 - 0.5), rng.uniform(0, 180), 1)
-    kernel = cv2.warpAffine(kernel, turn, (length, length))
+    side, middle = length | 1, length // 2  # an odd kernel, or the hand would move away from its labels
+    kernel = np.zeros((side, side), np.float32)
+    kernel[middle] = 1
+    if length < side:
+        kernel[middle, [0, -1]] = 0.5
+    kernel = cv2.warpAffine(kernel, cv2.getRotationMatrix2D((middle, middle), rng.uniform(0, 180), 1), (side, side))
     return cv2.filter2D(image, -1, kernel / (kernel.sum() + 1e-6))
 
 
