@@ -11,6 +11,9 @@ import typer
 
 from .errors import SemihandError
 
+#: Modules of the extra [train]; without them tracking works, training and export don't.
+TRAIN_MODULES = ("torch", "onnx", "safetensors", "tensorboard")
+
 app = typer.Typer(
     name="semihand",
     no_args_is_help=True,
@@ -265,4 +268,9 @@ def main() -> None:
         if debug:
             raise
         typer.echo(f"semihand: {error}", err=True)
+        sys.exit(1)
+    except ModuleNotFoundError as error:
+        if debug or error.name not in TRAIN_MODULES:
+            raise
+        typer.echo(f"semihand: This command needs {error.name}: pip install -c constraints.txt -e .[train]", err=True)
         sys.exit(1)
