@@ -88,7 +88,9 @@ def test_ahead_moves_by_lead_and_no_further_than_allowed():
     assert_allclose(ahead(uv, np.array([100.0, 0]), -1.0, config), uv)
 
 
-@pytest.mark.parametrize("angle,expected", [(0, 0), (4, 4 - 2 * math.pi), (-4, 2 * math.pi - 4), (math.pi, math.pi)])
+@pytest.mark.parametrize(
+    "angle,expected", [(0, 0), (4, 4 - 2 * math.pi), (-4, 2 * math.pi - 4), (math.pi, math.pi)]
+)
 def test_wrap(angle, expected):
     assert_allclose(wrap(angle), expected)
 

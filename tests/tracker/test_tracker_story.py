@@ -130,7 +130,9 @@ def test_the_other_hand_is_not_disturbed_by_a_loss(world, plant, tracker):
 
 
 def test_doubtful_frames_are_forgiven_three_times(world, plant):
-    tracker = Tracker(world, world, world, replace(RAW, presence=PresenceConfig(start=0.35, keep=0.25, drop=0.1)))
+    tracker = Tracker(
+        world, world, world, replace(RAW, presence=PresenceConfig(start=0.35, keep=0.25, drop=0.1))
+    )
     hand = plant("a", 0.0, 0.1)
     tracker.step(world.frame())
     hand.sure = 0.2
