@@ -15,6 +15,8 @@ from .hand import pose_finger
 PALM_START = 0.35
 #: Thickness of a phalanx's capsule over its skin's mean distance from the bone; the first is wide where it joins the web.
 FLESH = (0.88, 0.95, 1.0)
+#: The same for the palm, whose flesh gives way under a fist's fingertips; its thickness is that of the proximal phalanx.
+PALM_FLESH = 0.85
 #: How far from the tip, in shares of the last bone, the middle of the thumb's pad lies.
 PAD_SHARE = 0.3
 #: Weight of the distance to the starting angles (metres squared per radian squared) while fingers are moved.
@@ -67,7 +69,7 @@ def _excess(f, posed, radius, others_from, allowed):
         for g in range(1, 5):
             knuckle = posed[1 + 4 * g]
             gap = segment_distance(start, end, posed[0] + PALM_START * (knuckle - posed[0]), knuckle)
-            over = radius[f, i] * FLESH[i] + radius[g, 0] - gap - allowed
+            over = radius[f, i] * FLESH[i] + radius[g, 0] * PALM_FLESH - gap - allowed
             if over > 0.0:
                 total += over * over
                 worst = max(worst, over)

@@ -21,12 +21,13 @@ WRIST_LOW, WRIST_HIGH = np.array([-60.0, -30.0]), np.array([65.0, 20.0])
 #: Deviation in degrees that lays the four fingers, which are spread at rest, side by side.
 CLOSING = np.array([14.0, -2.0, -9.0, -20.0])
 #: Deviation in degrees by which fully bent fingers lean together in a fist.
-FIST_LEAN = np.array([2.0, 0.0, 3.0, 5.0])
+FIST_LEAN = np.array([5.0, 0.0, 2.0, 5.0])
 
 #: Finger states in degrees: MCP low, high, PIP low, high.
 FINGER_STATES = {
     "straight": (-12, 28, -9, 14),
-    "curled": (50, 96, 82, 116),
+    "curled": (45, 96, 80, 116),
+    "clenched": (66, 97, 92, 117),
     "half": (15, 62, 25, 85),
     "hook": (-2, 37, 70, 112),
     "table": (50, 98, 0, 25),
@@ -70,27 +71,27 @@ _TUCKED = ((1, 1, 0.3, 1.0, 130.0, 190.0), (2, 1, 0.2, 1.0, 150.0, 200.0), (2, 2
 GESTURES = {
     "open": Gesture(8, _fingers("straight"), ("out", "beside", "any")),
     "spread": Gesture(6, _fingers("straight"), ("out", "any"), spread=(0.2, 1.1)),
-    "fist": Gesture(5, _fingers("curled"), ("across",), touch=_TUCKED),
+    "fist": Gesture(6, _fingers("clenched"), ("across",), touch=_TUCKED),
     "fist_loose": Gesture(3, _fingers("curled"), ("across", "beside", "any")),
-    "point": Gesture(4, _fingers("straight", "curled"), ("across",), touch=_TUCKED[1:]),
+    "point": Gesture(4, _fingers("straight", "clenched"), ("across",), touch=_TUCKED[1:]),
     "point_open": Gesture(3, _fingers("straight", "curled"), ("beside", "out", "any")),
-    "peace": Gesture(6, _fingers("straight", "straight", "curled"), ("across",), (-1.0, 1.1), ((3, 1, 0.0, 0.9, 130, 200),)),
+    "peace": Gesture(6, _fingers("straight", "straight", "clenched"), ("across",), (-1.0, 1.1), ((3, 1, 0.0, 0.9, 130, 200),)),
     "peace_open": Gesture(2, _fingers("straight", "straight", "curled"), ("across", "any"), (-1.0, 1.1)),
     "three": Gesture(3, _fingers("straight", "straight", "straight", "curled"), ("across", "any"), (-1.0, 1.0)),
     "three_little": Gesture(1.5, _fingers("curled", "straight"), ("across", "any"), (-1.0, 1.0)),
     "thumb_two": Gesture(2, _fingers("straight", "straight", "curled"), ("out",), (-1.0, 1.0)),
     "four": Gesture(4, _fingers("straight"), ("across",), (-1.1, 1.0)),
-    "thumb_up": Gesture(5, _fingers("curled"), ("out",)),
+    "thumb_up": Gesture(5, _fingers("clenched"), ("out",)),
     "rock": Gesture(3, _fingers("straight", "curled", "curled", "straight"), ("across", "out"), (-0.5, 1.0)),
-    "call": Gesture(3, _fingers("curled", "curled", "curled", "straight"), ("out",), (-0.5, 1.0)),
+    "call": Gesture(3, _fingers("clenched", "clenched", "clenched", "straight"), ("out",), (-0.5, 1.0)),
     "little": Gesture(1, _fingers("curled", "curled", "curled", "straight"), ("across", "any"), (-0.5, 1.0)),
-    "ell": Gesture(4, _fingers("straight", "curled"), ("out",)),
+    "ell": Gesture(4, _fingers("straight", "clenched"), ("out",)),
     "relaxed": Gesture(9, _fingers("half"), ("any", "beside")),
     "claw": Gesture(3, _fingers("hook"), ("any", "out"), (-0.6, 1.0)),
     "table": Gesture(3, _fingers("table"), ("any", "across", "beside")),
     "grip": Gesture(4, _fingers("grip"), ("opposed",), (-1.0, 0.3)),
     "ball": Gesture(3, _fingers("half"), ("opposed",), (0.2, 1.1)),
-    "key": Gesture(2, _fingers("grip", "curled"), ("beside",), touch=((1, 1, 0.3, 1.0, 60, 110),)),
+    "key": Gesture(2, _fingers("grip", "clenched"), ("beside",), touch=((1, 1, 0.3, 1.0, 60, 110),)),
     "pinch": Gesture(7, _fingers("half", "any"), ("opposed",), touch=_PADS[:1], meet=True),
     "ok": Gesture(4, _fingers("half", "straight"), ("opposed",), (-0.8, 1.0), _PADS[:1], True),
     "tips": Gesture(6, _fingers("half", "half"), ("opposed",), (-0.6, 0.6), _PADS[1:], True),
@@ -206,7 +207,7 @@ def draw_gesture(rng, hand, name):
     gesture = GESTURES[name]
     angles = np.zeros((5, 4))
     angles[0] = _thumb(rng, gesture.thumb[rng.integers(len(gesture.thumb))])
-    common, alike = rng.random(4), rng.uniform(0.2, 0.95)
+    common, alike = rng.random(4), rng.uniform(0.4, 0.97)
     for k, state in enumerate(gesture.fingers):
         angles[1 + k] = _finger(rng, state, common, alike)
     _spread(rng, angles, rng.uniform(*gesture.spread))
