@@ -20,15 +20,21 @@ SHORTEST_SIDE = 64
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 
 
+def picture_files(folder) -> list[Path]:
+    """Files below a folder whose name says picture, sorted. Raises SemihandError where there is none."""
+    files = [path for path in sorted(Path(folder).rglob("*")) if path.suffix.lower() in _SUFFIXES]
+    if not files:
+        raise SemihandError(f"No readable picture in {folder}. Give a folder of jpg or png files as backgrounds.")
+    return files
+
+
 def load_pictures(folder, longest: int = 720) -> list[np.ndarray]:
     """All pictures below a folder as RGB uint8, none longer than `longest`; unreadable and narrow ones are left out.
 
     Raises SemihandError where none remains.
     """
     pictures = []
-    for path in sorted(Path(folder).rglob("*")):
-        if path.suffix.lower() not in _SUFFIXES:
-            continue
+    for path in picture_files(folder):
         image = cv2.imread(str(path), cv2.IMREAD_COLOR)
         if image is None:
             log.warning("%s cannot be read as a picture and is left out.", path)

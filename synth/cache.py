@@ -11,6 +11,7 @@ import json
 import logging
 import multiprocessing
 import os
+import queue as queues
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from tqdm import tqdm
 
 from .. import __version__
 from ..errors import SemihandError
-from .background import load_pictures
+from .background import load_pictures, picture_files
 from .scene import BLOCK, SceneConfig, SceneRenderer
 
 log = logging.getLogger(__name__)
@@ -68,16 +69,20 @@ def _describe(count, seed, config, backgrounds) -> dict:
 
 def _create(folder: Path, description: dict, config: SceneConfig) -> None:
     """Make the empty arrays, or accept those of an interrupted run of the same description."""
-    folder.mkdir(parents=True, exist_ok=True)
     record = folder / "cache.json"
     if record.exists():
         found = json.loads(record.read_text())
         if found != description:
             raise SemihandError(f"{folder} holds pictures of other settings ({record}). Give another folder or delete it.")
         return
-    for name, (shape, kind) in _shapes(description["count"], config.size).items():
-        np.lib.format.open_memmap(folder / f"{name}.npy", "w+", kind, shape).flush()
-    record.write_text(json.dumps(description, indent=1))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, (shape, kind) in _shapes(description["count"], config.size).items():
+            np.lib.format.open_memmap(folder / f"{name}.npy", "w+", kind, shape).flush()
+        record.with_suffix(".part").write_text(json.dumps(description, indent=1))
+        record.with_suffix(".part").replace(record)
+    except OSError as error:
+        raise SemihandError(f"{folder} could not be made: {error.strerror}. Check the space and permissions there.") from error
 
 
 def _open(folder: Path, mode: str) -> dict:
@@ -85,11 +90,14 @@ def _open(folder: Path, mode: str) -> dict:
 
 
 def _work(folder, seed, config, backgrounds, queue, finished) -> None:
-    """One rendering process: take block numbers until None."""
+    """One rendering process: take block numbers until None, or until the main process is gone."""
     cv2.setNumThreads(1)
     arrays = _open(folder, "r+")
     renderer = SceneRenderer(config, seed, load_pictures(backgrounds) if backgrounds else None)
+    main = multiprocessing.parent_process()
     for block in iter(queue.get, None):
+        if not main.is_alive():
+            return
         for index in range(block * BLOCK, min((block + 1) * BLOCK, len(arrays["image"]))):
             sample = renderer.render(index)
             for name in FIELDS:
@@ -105,6 +113,8 @@ def render_cache(folder, count: int, seed: int = 0, config: SceneConfig = SceneC
     workers: processes, default all cores. backgrounds: folder of pictures used beside the painted ones.
     """
     folder, workers = Path(folder), workers or os.cpu_count() or 1
+    if backgrounds:
+        picture_files(backgrounds)
     _create(folder, _describe(count, seed, config, backgrounds), config)
     todo = np.flatnonzero(~_open(folder, "r")["done"])
     context = multiprocessing.get_context("spawn")
@@ -123,27 +133,31 @@ def render_cache(folder, count: int, seed: int = 0, config: SceneConfig = SceneC
 
 def _await(processes, finished, blocks, bar) -> None:
     """Wait for every block; a process that died is an error, not a hang."""
-    import queue as queues
-
     while blocks:
+        codes = [process.exitcode for process in processes]  # before waiting: a last block may come just before the end
         try:
             finished.get(timeout=2.0)
-            blocks -= 1
-            bar.update(BLOCK)
         except queues.Empty:
-            codes = [process.exitcode for process in processes]
             if any(code not in (None, 0) for code in codes) or all(code == 0 for code in codes):
+                for process in processes:
+                    process.terminate()
                 raise SemihandError(f"A rendering process ended early (exit codes {codes}). Run the command again.") from None
+            continue
+        blocks -= 1
+        bar.update(BLOCK)
     for process in processes:
         process.join()
 
 
 def open_cache(folder) -> Cache:
-    """Open a finished cache read-only. Raises SemihandError where it is missing or unfinished."""
+    """Open a finished cache read-only. Raises SemihandError where it is missing, unfinished or damaged."""
     folder = Path(folder)
     if not (folder / "cache.json").exists():
         raise SemihandError(f"{folder} holds no rendered pictures (cache.json is missing). Run `semihand synth cache` first.")
-    arrays, record = _open(folder, "r"), json.loads((folder / "cache.json").read_text())
+    try:
+        arrays, record = _open(folder, "r"), json.loads((folder / "cache.json").read_text())
+    except (OSError, ValueError) as error:
+        raise SemihandError(f"{folder} is damaged ({error}). Delete it and run `semihand synth cache` again.") from error
     if not arrays["done"].all():
         raise SemihandError(f"{folder} is not finished: {arrays['done'].mean():.0%}. Run `semihand synth cache` again.")
     return Cache(**{name: arrays[name] for name in FIELDS}, config=record["config"], provenance=record)
