@@ -26,10 +26,14 @@ def mirror(sample: Sample) -> Sample:
 
 def export_synthetic(folder: Path, count: int, seed: int = 0, config: SceneConfig = SceneConfig(size=256),
                      backgrounds=None, left_share: float = 0.5) -> None:  # fmt: skip
-    """Write `count` pictures with uv, xyz, K, mask and handedness; empty pictures come without joints."""
+    """Write `count` pictures with uv, xyz, K, mask and handedness; empty pictures come without joints.
+
+    With `backgrounds` the folder claims no licence: theirs is not ours to give.
+    """
+    licence = {} if backgrounds else {"licence": "CC0-1.0"}
     renderer = SceneRenderer(config, seed, load_pictures(backgrounds) if backgrounds else None)
     sides = np.random.default_rng([seed, 3]).random(count) < left_share
-    with SequenceWriter(folder, source=f"semihand synth export --seed {seed}", licence="CC0-1.0") as writer:
+    with SequenceWriter(folder, source=f"semihand synth export --seed {seed}", **licence) as writer:
         for index in tqdm(range(count), unit="picture"):
             sample = renderer.render(index)
             sample = mirror(sample) if sides[index] else sample

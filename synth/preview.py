@@ -11,14 +11,15 @@ from ..errors import SemihandError
 from .background import load_pictures
 from .scene import Sample, SceneConfig, SceneRenderer
 
+SUFFIXES = (".png", ".jpg", ".jpeg")
 FINGER_COLORS = ((60, 60, 255), (40, 220, 255), (80, 230, 80), (255, 200, 60), (255, 80, 220))
 
 
 def draw_skeleton(image, uv, colors=FINGER_COLORS) -> None:
-    """Draw joints uv (21, 2) into image (H, W, 3) BGR, in place, one colour a finger."""
+    """Draw joints uv (21, 2), pixel centres at integers, into image (H, W, 3) BGR, in place, one colour a finger."""
     for finger, color in enumerate(colors):
         chain = uv[[0, *range(1 + 4 * finger, 5 + 4 * finger)]]
-        points = (chain * 16 + 8).round().astype(np.int32)
+        points = (chain * 16).round().astype(np.int32)
         cv2.polylines(image, [points], False, color, 1, cv2.LINE_AA, 4)
 
 
@@ -36,9 +37,12 @@ def _tile(sample: Sample, labels: bool):
 def preview_sheet(path, count: int = 60, seed: int = 0, config: SceneConfig = SceneConfig(), backgrounds=None,
                   columns: int = 10) -> None:  # fmt: skip
     """Write a sheet of `count` pictures; every third one shows its labels. Raises SemihandError where it can't."""
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES or not path.parent.is_dir():
+        raise SemihandError(f"The sheet {path} cannot be written: give a .png or .jpg file in a folder that exists.")
     renderer = SceneRenderer(config, seed, load_pictures(backgrounds) if backgrounds else None)
     tiles = [_tile(renderer.render(index), index % 3 == 2) for index in range(count)]
     tiles += [np.zeros_like(tiles[0])] * (-count % columns)
     lines = [np.concatenate(tiles[i : i + columns], 1) for i in range(0, len(tiles), columns)]
-    if not cv2.imwrite(str(Path(path)), np.concatenate(lines, 0)):
-        raise SemihandError(f"The sheet {path} could not be written. Check the folder and the suffix (.png or .jpg).")
+    if not cv2.imwrite(str(path), np.concatenate(lines, 0)):
+        raise SemihandError(f"The sheet {path} could not be written. Check the space and permissions there.")
