@@ -194,8 +194,7 @@ def vary_proportions(vertices, joints, weights, config):
     scale = 1.0 + np.clip(rng.normal(size=(count, 1, 3)), -2, 2) * config.hand_scale
     vertices, joints = vertices * scale, joints * scale
     sizes = ((count, 1, 1), (count, 5, 1), (count, 5, 3))
-    lengths = np.array(config.finger_length)[:, None] - 1.0
-    stretch = lengths + sum(s * np.clip(rng.normal(size=z), -2, 2) for s, z in zip(config.bone_stretch, sizes))
+    stretch = np.array(config.finger_length)[:, None] - 1.0 + sum(s * np.clip(rng.normal(size=z), -2, 2) for s, z in zip(config.bone_stretch, sizes))
     out_vertices, out_joints = vertices.copy(), joints.copy()
     for finger in range(5):
         shift = np.zeros((count, 3))
@@ -263,8 +262,8 @@ def bake(config):
     rotation, origin = hand_frame(joints)
     vertices = np.einsum("nij,nvj->nvi", rotation, body["vertices"][:, index] - origin[:, None])
     joints = np.einsum("nij,nvj->nvi", rotation, joints - origin[:, None])
-    mean_joints, size = joints.mean(0), len(index)
-    weights = skinning_weights(body["weights"][index], body["bones"], vertices.mean(0), mean_joints, config)
+    size = len(index)
+    weights = skinning_weights(body["weights"][index], body["bones"], vertices.mean(0), joints.mean(0), config)
     place_thumb_base(joints, config)
     place_tips(vertices, joints, weights, config)
     vertices, joints = vary_proportions(vertices, joints, weights, config)
@@ -288,7 +287,7 @@ def bake(config):
 
 
 def main():
-    """Command line of the build; prints nothing, writes the asset."""
+    """Command line of the build."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", default="synth/hand.npz")
     parser.add_argument("--seed", type=int, default=0)
