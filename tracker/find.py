@@ -32,16 +32,17 @@ class FindConfig:
     """When to look for hands, and what to make of the landmark model.
 
     look_every: frames between two looks for further hands while some are tracked (with none, every frame).
-    min_presence: of the landmark model, for a hand; sure_presence: for one beside which another is found.
-    gone_presence: below it a tracked hand is doubted, and lost at the second time in a row. vote_every: frames before
-    a new hand is checked again, and so many more each time, up to check_every. min_inside: share of a hand's box that
-    must lie in the picture. same_place, same_size: a detected box belongs to a tracked hand when the centres are this
-    near (in sides) and the sides differ by less than this factor.
+    min_presence: of the landmark model, for a hand. sure_presence: at which its word counts, for `trust` frames, more
+    than the network's doubts. gone_presence: below it twice in a row a tracked hand is lost. vote_every: frames
+    before a new hand is checked again, and so many more each time, up to check_every. min_inside: share of a hand's
+    box that must lie in the picture. same_place, same_size: a detected box belongs to a tracked hand when the centres
+    are this near (in sides) and the sides differ by less than this factor.
     """
 
     look_every: int = 5
     min_presence: float = 0.5
     sure_presence: float = 0.95
+    trust: int = 10
     gone_presence: float = 0.15
     vote_every: int = 5
     check_every: int = 60
@@ -74,7 +75,6 @@ class Finder:
     def reset(self) -> None:
         """The next frame is looked at as the first one."""
         self._since_look = self.config.look_every
-        self._suspicious = False
 
     def inside(self, uv_image: np.ndarray, frame: Frame) -> bool:
         """Whether enough of a hand's box lies in the picture."""
@@ -82,46 +82,45 @@ class Finder:
         return share_inside(uv_image, width, height) >= self.config.min_inside
 
     def due(self, tracks: list[Track], ids: Ids, time: float) -> bool:
-        """Whether to look: always without a sound hand, and after a loss; else now and then while hands are missing."""
+        """Whether to look: always without a hand, and after a loss; else now and then while hands are missing."""
         self._since_look += 1
-        if not tracks or self._suspicious or any(track.misses for track in tracks):
-            return True
         if len(tracks) >= self._hands:
             return False
-        return self._since_look >= self.config.look_every or ids.waiting(time)
+        return not tracks or self._since_look >= self.config.look_every or ids.waiting(time)
 
     def look(self, frame: Frame, tracks: list[Track], ids: Ids) -> None:
         """Run the detector: add new hands to `tracks`, and put back in place those that lost their outline."""
         start = perf_counter()
-        self._since_look, self._suspicious = 0, False
+        self._since_look = 0
         boxes = self._detector.detect(frame.image, self._hands)
         owners = [self._owner(box, tracks, frame.time) for box in boxes]
         confirmed = {id(track) for track in owners if track}
         for box, owner in zip(boxes, owners):
-            if owner is None or owner.misses:
+            if (
+                owner is None or owner.misses
+            ):  # of a tracked hand that is sound the detector tells nothing new
                 marks = self._landmarker(frame.image, box)
                 if marks.presence >= self.config.min_presence and self.inside(marks.uv_image, frame):
                     self._admit(frame, marks, tracks, ids, confirmed)
         self.ms += (perf_counter() - start) * 1e3
 
-    def check_one(self, frame: Frame, tracks: list[Track]) -> Track | None:
-        """Ask the landmark model about the hand that waits longest for it. Returns a hand that is none."""
+    def check(self, frame: Frame, tracks: list[Track]) -> Track | None:
+        """Ask the landmark model about the hand that needs it most. Returns a hand that it does not see."""
         for track in tracks:
             track.unchecked += 1
-        due = [track for track in tracks if track.unchecked >= self._interval(track)]
+        due = [track for track in tracks if track.misses or track.unchecked >= self._interval(track)]
         if not due:
             return None
         start = perf_counter()
-        track = max(due, key=lambda one: one.unchecked)
+        track = max(due, key=lambda one: (one.misses, one.unchecked))
         track.unchecked = 0
         marks = self._marks(frame, track)
-        if marks.presence >= self.config.min_presence:
-            track.vote.add(marks.handedness, marks.handedness_score)
-        else:
-            self._suspicious = True
+        seen = marks.presence >= self.config.min_presence
+        if seen:
+            self._confirm(frame, track, marks)
         track.doubts = track.doubts + 1 if marks.presence < self.config.gone_presence else 0
         self.ms += (perf_counter() - start) * 1e3
-        return track if track.doubts >= 2 else None
+        return None if seen else track
 
     def _interval(self, track: Track) -> int:
         if track.doubts:
@@ -132,6 +131,15 @@ class Finder:
 
     def _marks(self, frame: Frame, track: Track):
         return self._landmarker(frame.image, box_from_landmarks(track.expected(frame.time, self._crop)))
+
+    def _confirm(self, frame: Frame, track: Track, marks) -> None:
+        """The landmark model sees this hand: count its vote; where the network had doubts, take its joints' place."""
+        track.vote.add(marks.handedness, marks.handedness_score)
+        expected = track.expected(frame.time, self._crop)
+        if track.misses and relation(expected, marks.uv_image, self._identity) is not Relation.SAME:
+            track.place(marks.uv_image, frame.time)
+        if marks.presence >= self.config.sure_presence:
+            track.trust = self.config.trust
 
     def _owner(self, box: HandBox, tracks: list[Track], time: float) -> Track | None:
         """The tracked hand to which a detected box plainly belongs (saves a run of the landmark model)."""
@@ -148,11 +156,12 @@ class Finder:
         uv = marks.uv_image
         relations = [relation(track.expected(frame.time, self._crop), uv, self._identity) for track in tracks]
         if Relation.SAME in relations:
+            self._confirm(frame, tracks[relations.index(Relation.SAME)], marks)
             return
         for track, related in zip(tracks, relations):
             if related is Relation.NEAR and id(track) not in confirmed and self._unsure(frame, track):
-                track.vote.add(marks.handedness, marks.handedness_score)
                 track.place(uv, frame.time)
+                self._confirm(frame, track, marks)
                 return
         if len(tracks) < self._hands:
             tracks.append(self._new(frame, marks, ids))
@@ -164,5 +173,6 @@ class Finder:
     def _new(self, frame: Frame, marks, ids: Ids) -> Track:
         lost = ids.recall(marks.uv_image, marks.handedness, frame.time)
         vote = lost.vote if lost else HandednessVote(self._identity)
-        vote.add(marks.handedness, marks.handedness_score)
-        return Track(vote, marks.uv_image, frame.time, lost.id if lost else 0)
+        track = Track(vote, marks.uv_image, frame.time, lost.id if lost else 0)
+        self._confirm(frame, track, marks)
+        return track

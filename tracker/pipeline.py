@@ -97,14 +97,14 @@ class Tracker:
         for track in list(self._tracks):
             if not self._finder.inside(track.expected(frame.time, self.config.crop), frame):
                 self._lose(track)
-        if self._finder.due(self._tracks, self._ids, frame.time):
-            self._finder.look(frame, self._tracks, self._ids)
-            return True
-        none = self._finder.check_one(frame, self._tracks)
-        if none:
-            self._lose(none)
-            self._finder.look(frame, self._tracks, self._ids)
-        return none is not None
+        if not self._finder.due(self._tracks, self._ids, frame.time):
+            unseen = self._finder.check(frame, self._tracks)
+            if unseen is None:
+                return False
+            if unseen.doubts >= 2:
+                self._lose(unseen)
+        self._finder.look(frame, self._tracks, self._ids)
+        return True
 
     def _lose(self, track: Track) -> None:
         self._tracks.remove(track)
@@ -136,6 +136,9 @@ class Tracker:
 
     def _still_there(self, track: Track, hand: Hand) -> bool:
         shown = presence(hand.estimate, track.followed, self.config.presence)
+        if shown is Presence.DOUBTFUL and track.trust:
+            shown = Presence.PRESENT
+        track.trust = max(track.trust - 1, 0)
         track.misses = 0 if shown is Presence.PRESENT else track.misses + 1
         if not track.followed:
             return shown is Presence.PRESENT

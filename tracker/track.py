@@ -21,6 +21,7 @@ class Track:
     uv_image (21, 2): its joints at `time` (seconds), from the landmark model for a new hand, else the last pose's.
     velocity (2,): pixels a second. roll: its last crop's, None before the first. misses: frames in a row whose
     crop showed no clear hand. doubts: failed checks by the landmark model in a row. unchecked: frames since the last.
+    trust: frames for which the landmark model's word stands against the network's doubts.
     """
 
     vote: HandednessVote
@@ -32,6 +33,7 @@ class Track:
     misses: int = 0
     doubts: int = 0
     unchecked: int = 0
+    trust: int = 0
     smoother: PoseSmoother | None = None
     side: str | None = None
     box: HandBox | None = None

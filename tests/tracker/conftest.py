@@ -34,11 +34,12 @@ def open_hand(x: float, y: float, z: float, side: str = "right") -> np.ndarray:
 
 @dataclass
 class Planted:
-    """One hand of the world. sure: the network's confidence; vote: what the landmark model says, and how surely."""
+    """One hand of the world. sure: the network's confidence; presence: the landmark model's; vote: its side and score."""
 
     xyz: np.ndarray
     side: str = "right"
     sure: float = 0.9
+    presence: float = 0.99
     vote: tuple[str, float] | None = None
     shown: bool = True
 
@@ -95,7 +96,9 @@ class World:
             )
         hand = min(near, key=lambda one: np.hypot(*(one.uv.mean(axis=0) - box.center)))
         side, sure = hand.vote or (hand.side, 0.98)
-        return SimpleNamespace(uv_image=hand.uv, presence=0.99, handedness=side, handedness_score=sure)
+        return SimpleNamespace(
+            uv_image=hand.uv, presence=hand.presence, handedness=side, handedness_score=sure
+        )
 
     # -- the network
     def run(self, crops):

@@ -133,7 +133,7 @@ def test_doubtful_frames_are_forgiven_three_times(world, plant):
     tracker = Tracker(
         world, world, world, replace(RAW, presence=PresenceConfig(start=0.35, keep=0.25, drop=0.1))
     )
-    hand = plant("a", 0.0, 0.1)
+    hand = plant("a", 0.0, 0.1, presence=0.7)  # the landmark model sees it, but is not sure either
     tracker.step(world.frame())
     hand.sure = 0.2
     for _ in range(3):
@@ -143,6 +143,16 @@ def test_doubtful_frames_are_forgiven_three_times(world, plant):
     assert tracker.step(world.frame()) == []
     hand.sure = 0.4
     assert ids(tracker.step(world.frame())) == [1]
+
+
+def test_the_landmark_model_outweighs_the_networks_doubts(world, plant, tracker):
+    hand = plant("a", 0.0, 0.1, sure=0.2)
+    for _ in range(60):
+        assert ids(tracker.step(world.frame())) == [1]
+    # One look, and then a check in the frame after each stretch of trust.
+    assert 5 <= world.calls["landmark"] <= 8 + world.calls["detect"]
+    hand.sure = 0.05  # but where the network sees none, there is none
+    assert tracker.step(world.frame()) == []
 
 
 def test_a_single_doubtful_frame_changes_nothing(world, plant, tracker):
