@@ -183,7 +183,7 @@ def synth_cache(
 @app.command()
 def pretrain(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the run: weights, resumable state, logs, pictures.")],
-    pictures: Annotated[Path, typer.Option(metavar="DIR", help="Pictures of `semihand synth cache` to train on.")],
+    pictures: Annotated[list[Path], typer.Option(metavar="DIR", help="Pictures of `semihand synth cache` to train on; give the option again for more.")],
     validation: Annotated[Path, typer.Option(metavar="DIR", help="Pictures of another seed to validate on.")],
     network: Annotated[Literal["lite", "paper"], typer.Option(help="lite for CPUs, paper (64x64, 256 channels) for GPUs.")] = "lite",
     minutes: Annotated[float | None, typer.Option(min=0.01, help="Budget in minutes of training.")] = None,
@@ -212,14 +212,14 @@ def pretrain(
     from .adapt.losses import PAPER_LOSS, LossConfig
     from .adapt.pretrain import PretrainConfig, Pretraining
     from .models.network import LITE, PAPER
-    from .synth.cache import open_cache
+    from .synth.cache import open_cache, open_caches
 
     config = PretrainConfig(
         samples=samples, minutes=minutes, batch=batch, rate=rate, schedule=schedule, seed=seed, bf16=not fp32,
         compile=compile, train_size=train_size, validate_every_s=60 * validate_every, loss=PAPER_LOSS if loss == "paper" else LossConfig(),
     )  # fmt: skip
     run = Pretraining(
-        out, {"lite": LITE, "paper": PAPER}[network], config, open_cache(pictures), open_cache(validation), device, init
+        out, {"lite": LITE, "paper": PAPER}[network], config, open_caches(pictures), open_cache(validation), device, init
     )
     if resume:
         run.resume()

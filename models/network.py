@@ -1,7 +1,7 @@
 """The stacked hourglass that turns one hand crop into 2.5D maps, a mask and a confidence (SemiHand Sec. 4).
 
 One class for both sizes: `PAPER` is the two-stack, 256-channel network with 64x64 input and maps, `LITE` the
-CPU size with 128x128 input and 32x32 maps. `decode.decode` turns the maps into joints.
+CPU size with 96x96 input and 24x24 maps. `decode.decode` turns the maps into joints.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ CROP_GRID = 64
 #: Range of the learned soft-argmax sharpness; outside it the softmax is flat or its gradient vanishes.
 BETA_RANGE = (1.0, 50.0)
 
-_MAP_SIZE = {(64, "stride1"): 64, (128, "stride4"): 32}
+_MAP_SIZE = {(64, "stride1"): 64, (96, "stride4"): 24, (128, "stride4"): 32}
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class NetworkConfig:
 
 
 PAPER = NetworkConfig("paper")
-LITE = NetworkConfig("lite", input_size=128, stem="stride4", widths=(64, 128, 192, 256), crop_factor=1.5)
+LITE = NetworkConfig("lite", input_size=96, stem="stride4", widths=(64, 128, 192, 256), crop_factor=1.5)
 
 
 class StackMaps(NamedTuple):

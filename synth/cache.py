@@ -161,3 +161,32 @@ def open_cache(folder) -> Cache:
     if not arrays["done"].all():
         raise SemihandError(f"{folder} is not finished: {arrays['done'].mean():.0%}. Run `semihand synth cache` again.")
     return Cache(**{name: arrays[name] for name in FIELDS}, config=record["config"], provenance=record)
+
+
+class _Joined:
+    """Several arrays one after the other, read by sorted row numbers."""
+
+    def __init__(self, arrays):
+        self._arrays = arrays
+        self._starts = np.cumsum([0] + [len(array) for array in arrays])
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def __getitem__(self, rows):
+        cuts = np.searchsorted(rows, self._starts)
+        pairs = zip(self._arrays, self._starts, cuts, cuts[1:])
+        return np.concatenate([array[rows[a:b] - start] for array, start, a, b in pairs])
+
+
+def open_caches(folders) -> Cache:
+    """One or several finished caches of the same size and crop factor as one."""
+    caches = [open_cache(folder) for folder in folders]
+    if len(caches) == 1:
+        return caches[0]
+    first = caches[0]
+    for folder, cache in zip(folders, caches):
+        if any(cache.config[key] != first.config[key] for key in ("size", "crop_factor")):
+            raise SemihandError(f"{folder} holds pictures of another size or crop factor than {folders[0]}.")
+    arrays = {name: _Joined([getattr(cache, name) for cache in caches]) for name in FIELDS}
+    return Cache(**arrays, config=first.config, provenance={"joined": [cache.provenance for cache in caches]})

@@ -44,10 +44,10 @@ def _palm_lines(rng):
     u = rng.uniform
     return np.array(
         [
-            [u(68, 80), u(-0.25, -0.05), u(-0.004, 0.002), u(0.15, 0.5)],
-            [u(50, 66), u(0.0, 0.3), u(-0.006, 0.0), u(0.15, 0.5)],
-            [u(20, 40), u(0.8, 1.6), u(-0.01, 0.01), u(0.1, 0.4)],
-            [u(30, 60), u(-1, 1), 0.0, u(0, 0.2)],
+            [u(43, 53), u(-0.25, -0.05), u(-0.004, 0.002), u(0.15, 0.5)],
+            [u(29, 42), u(0.0, 0.3), u(-0.006, 0.0), u(0.15, 0.5)],
+            [u(5, 21), u(0.8, 1.6), u(-0.01, 0.01), u(0.1, 0.4)],
+            [u(13, 37), u(-1, 1), 0.0, u(0, 0.2)],
         ]
     )
 
@@ -79,7 +79,7 @@ def _glove(rng):
 
 
 def _tattoo(rng):
-    threshold = 9.0 if rng.random() > 0.03 else rng.uniform(0.6, 1.6)
+    threshold = 9.0 if rng.random() > 0.01 else rng.uniform(0.6, 1.6)
     return np.concatenate([rng.uniform(0, 0.5, 3), [threshold, rng.uniform(0.3, 1.0)]])
 
 

@@ -105,8 +105,8 @@ def _skin(color, rest, along, dorsal, coarse, fine, noise, offset, look):
         vein = look.vein * np.exp(-((ridge / 0.25) ** 2)) * dorsal
         color[0] *= 1.0 - 0.5 * vein
         color[1] *= 1.0 - 0.2 * vein
-    if -8.0 < rest[1] < 2.0:
-        dark *= 1.0 - 0.25 * look.crease * np.exp(-((rest[1] + 3.0) ** 2))
+    if dorsal < 0.0 and -8.0 < rest[1] < 2.0:
+        dark *= 1.0 - 0.15 * look.crease * np.exp(-(((rest[1] + 3.0) / 1.5) ** 2))
     color[0] *= dark
     color[1] *= dark * (1.0 - red)
     color[2] *= dark * (1.0 - red)

@@ -29,10 +29,11 @@ def test_paper_network_has_the_specified_size_and_maps():
     assert first.confidence is None
 
 
-def test_lite_network_maps_128_pixels_to_32_cells():
+@pytest.mark.parametrize("size", [96, 128])
+def test_lite_network_maps_every_4_pixels_to_a_cell_and_the_mask_to_the_grid(size):
     with torch.no_grad():
-        outputs = Hourglass(LITE).eval()(torch.zeros(2, 3, 128, 128))
-    assert outputs[-1].heat.shape == (2, 21, 32, 32)
+        outputs = Hourglass(LITE).eval()(torch.zeros(2, 3, size, size))
+    assert outputs[-1].heat.shape == (2, 21, size // 4, size // 4)
     assert outputs[-1].mask_logits.shape == (2, 64, 64)
 
 
