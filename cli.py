@@ -103,6 +103,7 @@ synth_app = typer.Typer(no_args_is_help=True, help="Labelled synthetic hands: lo
 app.add_typer(synth_app, name="synth")
 
 _BACKGROUNDS = typer.Option(metavar="DIR", help="Folder of pictures used as backgrounds beside the painted ones.")
+_UPRIGHT = typer.Option(min=0, max=1, help="Share of raised hands as a webcam sees them; the rest from all sides.")
 _SEED = typer.Option(help="The same seed gives the same pictures.")
 
 
@@ -135,13 +136,14 @@ def synth_export(
     count: Annotated[int, typer.Option(min=1, help="How many pictures.")] = 1000,
     seed: Annotated[int, _SEED] = 0,
     size: Annotated[int, typer.Option(min=32, help="Side of each picture in pixels.")] = 256,
+    upright: Annotated[float, _UPRIGHT] = 0.8,
     backgrounds: Annotated[Path | None, _BACKGROUNDS] = None,
 ) -> None:
     """Write labelled pictures as a sequence folder: joints in 2D and 3D, masks, intrinsics, left and right hands."""
     from .evaluate.synthetic import export_synthetic
     from .synth.scene import SceneConfig
 
-    export_synthetic(out, count, seed, SceneConfig(size=size), backgrounds)
+    export_synthetic(out, count, seed, SceneConfig(size=size, upright=upright), backgrounds)
     typer.echo(f"{count} labelled pictures in {out}")
 
 
@@ -149,7 +151,7 @@ def synth_export(
 def synth_realism(
     count: Annotated[int, typer.Option(min=1, help="How many pictures.")] = 300,
     seed: Annotated[int, _SEED] = 0,
-    upright: Annotated[float, typer.Option(min=0, max=1, help="Share of raised hands as a webcam sees them; the rest from all sides.")] = 1.0,
+    upright: Annotated[float, _UPRIGHT] = 1.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     sheet: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the pictures that failed worst.")] = None,
     backgrounds: Annotated[Path | None, _BACKGROUNDS] = None,
@@ -170,7 +172,7 @@ def synth_cache(
     count: Annotated[int, typer.Option(min=1, help="How many pictures; 92 KB each.")] = 65536,
     seed: Annotated[int, _SEED] = 1,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes [default: all cores].")] = None,
-    upright: Annotated[float, typer.Option(min=0, max=1, help="Share of raised hands as a webcam sees them; the rest from all sides.")] = 0.8,
+    upright: Annotated[float, _UPRIGHT] = 0.8,
     backgrounds: Annotated[Path | None, _BACKGROUNDS] = None,
 ) -> None:  # fmt: skip
     """Render pictures ahead for `semihand pretrain`. An interrupted run goes on where it stopped."""
