@@ -244,7 +244,9 @@ class NpzWriter(Writer):
         except OSError as error:
             with suppress(FileNotFoundError):
                 os.unlink(self._temporary)
-            raise SemihandError(_cannot_write(str(self._path), error)) from error
+            raise SemihandError(
+                f"{self._path} was not written: {error.strerror}. Make room, or choose another place, and start again."
+            ) from error
 
     def _arrays(self) -> dict[str, np.ndarray]:
         frame, t, hand_id, side, score, joints = zip(*self._rows) if self._rows else ((),) * 6

@@ -14,6 +14,7 @@ from time import perf_counter
 
 import numpy as np
 
+from ..errors import SemihandError
 from .camera import CameraConfig, Source, Webcam
 from .draw import draw
 from .files import Pictures, VideoFile
@@ -271,5 +272,14 @@ def _opened(stack: ExitStack, path: str | None, open_it: Callable):
     if path is None:
         return None
     opened = open_it(path)
-    stack.callback(opened.close)
+
+    def close(_kind, error, _trace) -> None:
+        try:
+            opened.close()
+        except SemihandError as second:
+            if error is None:
+                raise
+            logger.error("%s", second)  # the run ends with the first error
+
+    stack.push(close)
     return opened

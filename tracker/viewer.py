@@ -62,8 +62,10 @@ class Window(Viewer):
         """
         self.mirror = mirror
         self._folder, self._stopped = folder, stopped
+        # OpenCV's Qt complains once a picture about fonts that it does not need.
+        os.environ.setdefault("QT_LOGGING_RULES", "default.warning=false")
         try:
-            cv2.namedWindow(_TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+            cv2.namedWindow(_TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
         except cv2.error as error:
             raise SemihandError("This OpenCV was built without windows. Use --viewer none.") from error
         self._sized = False

@@ -157,7 +157,7 @@ def test_npz_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(output.np, "savez_compressed", full)
-    with pytest.raises(SemihandError, match=r"out\.npz failed: No space left"):
+    with pytest.raises(SemihandError, match=r"out\.npz was not written: No space left"):
         writer.close()
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]

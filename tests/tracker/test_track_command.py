@@ -173,6 +173,21 @@ def test_a_writer_that_fails_ends_the_run_and_keeps_the_others(
     assert cv2.VideoCapture(str(tmp_path / "o.mp4")).read()[0]
 
 
+def test_of_two_errors_the_first_ends_the_run(models, plant, pictures, tmp_path, monkeypatch, caplog):
+    def fail(self, *_):
+        raise SemihandError(f"{type(self).__name__} failed.")
+
+    monkeypatch.setattr(run_module.CsvWriter, "write", fail)
+    monkeypatch.setattr(run_module.NpzWriter, "close", fail)
+    result = command(
+        "--images", pictures, "--viewer", "none", "--csv", tmp_path / "o.csv", "--npz", tmp_path / "o.npz"
+    )
+    assert str(result.exception) == "CsvWriter failed."
+    assert "NpzWriter failed." in caplog.text
+    with pytest.raises(SemihandError, match="NpzWriter failed"):
+        track(TrackOptions(images=str(pictures), npz=str(tmp_path / "o.npz"), viewer="none"))
+
+
 @pytest.mark.parametrize(
     "arguments,sentence",
     [
