@@ -5,11 +5,10 @@ Runs unchanged on one CPU, one GPU, or many under `torchrun` (one process a devi
 
 from __future__ import annotations
 
-import copy
 import csv
+import itertools
 import logging
 import math
-import os
 import sys
 import time
 from dataclasses import asdict, dataclass, field
@@ -19,7 +18,6 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
@@ -39,7 +37,10 @@ from ..models.decode import decode
 from ..models.network import Hourglass, NetworkConfig, normalise
 from ..synth.cache import Cache
 from .augment import AugmentConfig, prepare
+from .batches import fetch, sample_rows
+from .ema import Ema
 from .losses import LossConfig, supervised_loss
+from .process import Process
 from .validate import Scores, contact_sheet, score
 
 log = logging.getLogger(__name__)
@@ -92,69 +93,6 @@ class PretrainConfig:
         return self.rate * factor * min(1.0, (step + 1) / self.warmup_steps)
 
 
-def relative_depth(xyz: np.ndarray) -> np.ndarray:
-    """xyz (B, 21, 3) in the virtual camera -> depth minus the root's in units of the middle proximal phalanx."""
-    unit = np.linalg.norm(xyz[:, 9] - xyz[:, 10], axis=-1, keepdims=True)
-    return (xyz[..., 2] - xyz[:, 9:10, 2]) / unit
-
-
-def fetch(cache: Cache, rows: np.ndarray, device: torch.device) -> dict[str, Tensor]:
-    """Rows of the cache as tensors on the device, in the form that `augment.prepare` takes."""
-    batch = {
-        "image": torch.from_numpy(cache.image[rows]),
-        "mask": torch.from_numpy(cache.mask[rows]),
-        "uv": torch.from_numpy(cache.uv[rows]),
-        "depth": torch.from_numpy(relative_depth(cache.xyz[rows])),
-        "present": torch.from_numpy(cache.present[rows]),
-    }
-    return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
-
-
-def sample_rows(count: int, batch: int, rank: int, world: int, rng: np.random.Generator):
-    """Endless batches of row numbers: every process gets its own share of each epoch's permutation."""
-    while True:
-        order = rng.permutation(count)[rank::world]
-        for start in range(0, len(order) - batch + 1, batch):
-            yield np.sort(order[start : start + batch])
-
-
-class Ema:
-    """Exponential moving average of weights and batch statistics, with a short memory at the start."""
-
-    def __init__(self, network: torch.nn.Module, decay: float):
-        self.network, self.decay, self.steps = copy.deepcopy(network).eval(), decay, 0
-
-    @torch.no_grad()
-    def update(self, network: torch.nn.Module) -> None:
-        self.steps += 1
-        decay = min(self.decay, (self.steps + 1) / (self.steps + 20))
-        for mine, theirs in zip(self.network.state_dict().values(), network.state_dict().values()):
-            if mine.dtype.is_floating_point:
-                mine.lerp_(theirs, 1 - decay)
-            else:
-                mine.copy_(theirs)
-
-
-@dataclass
-class _Process:
-    """Where this process stands among those of torchrun."""
-
-    rank: int
-    world: int
-    device: torch.device
-
-    @classmethod
-    def join(cls, device: str) -> _Process:
-        world = int(os.environ.get("WORLD_SIZE", 1))
-        rank, local = int(os.environ.get("RANK", 0)), int(os.environ.get("LOCAL_RANK", 0))
-        cuda = torch.cuda.is_available() if device == "auto" else device == "cuda"
-        if cuda and not torch.cuda.is_available():
-            raise SemihandError("--device cuda was asked for, but PyTorch sees no CUDA device. Use --device cpu.")
-        if world > 1 and not dist.is_initialized():
-            dist.init_process_group("nccl" if cuda else "gloo")
-        return cls(rank, world, torch.device("cuda", local) if cuda else torch.device("cpu"))
-
-
 def parameter_groups(network: torch.nn.Module, weight_decay: float) -> list[dict]:
     """Decay only convolution kernels, not biases, norms and sharpness."""
     kernels = [p for p in network.parameters() if p.ndim > 1]
@@ -162,17 +100,44 @@ def parameter_groups(network: torch.nn.Module, weight_decay: float) -> list[dict
     return [{"params": kernels, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
 
 
+def _check(network: NetworkConfig, config: PretrainConfig, pictures: int, world: int) -> None:
+    """Refuse what would never make a batch, or a picture that the poolings do not divide."""
+    if pictures // world < config.batch:
+        raise SemihandError(
+            f"{pictures} pictures make no batch of {config.batch} for each of {world} processes."
+            " Render more or lower --batch."
+        )
+    step = network.input_size // network.map_size * 2 ** (len(network.widths) - 1)
+    if config.train_size and config.train_size % step:
+        raise SemihandError(f"--train-size {config.train_size} is not a multiple of {step}, as {network.name} needs.")
+
+
+def _start_from(network: Hourglass, path) -> None:
+    checkpoint = load_checkpoint(path)
+    try:
+        network.load_state_dict(checkpoint.weights)
+    except RuntimeError as error:
+        raise SemihandError(
+            f"{path} holds the network {checkpoint.config.name!r} of another shape than {network.config.name!r}."
+            " Give --network as it was trained."
+        ) from error
+
+
 class Pretraining:
-    """One pre-training run in a folder: `run` trains, `state.pt` resumes, `best.safetensors` and the log are results."""
+    """One pre-training run in a folder: `run` trains, state.pt resumes, NAME.safetensors and the logs are its results.
+
+    Raises SemihandError where pictures, sizes, device or the starting weights do not fit.
+    """
 
     def __init__(self, folder, network: NetworkConfig, config: PretrainConfig, cache: Cache, validation: Cache,
                  device: str = "auto", init=None):  # fmt: skip
         self.folder, self.config, self.cache, self.validation = Path(folder), config, cache, validation
-        self.process = _Process.join(device)
+        self.process = Process.join(device)
+        _check(network, config, len(cache), self.process.world)
         torch.manual_seed(config.seed + 1000 * self.process.rank)
         self.network = Hourglass(network)
         if init is not None:
-            self.network.load_state_dict(load_checkpoint(init).weights)
+            _start_from(self.network, init)
         self.network = self.network.to(self.process.device, memory_format=torch.channels_last)
         self.ema = Ema(self.network, config.ema)
         self.optimizer = torch.optim.AdamW(parameter_groups(self.network, config.weight_decay), lr=config.rate, fused=True)
@@ -194,14 +159,13 @@ class Pretraining:
         self.ema.steps = self.step
         if self.process.world == 1:
             restore_rng(state.rng)
+        else:
+            torch.manual_seed(self.config.seed + 1000 * self.process.rank + self.step)
 
     def run(self) -> Scores:
         """Train to the end of the budget; returns the averaged network's scores on the validation pictures."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        forward = self._forward_module()
-        rng = np.random.default_rng([self.config.seed, self.step, 1])
-        batches = sample_rows(len(self.cache), self.config.batch, self.process.rank, self.process.world, rng)
-        bar = tqdm(total=100, unit="%", disable=self.process.rank > 0, bar_format="{l_bar}{bar}| {elapsed}<{remaining}{postfix}")
+        self._make_folder()
+        forward, batches, bar = self._forward_module(), self._batches(), self._bar()
         clock, last_check = time.monotonic(), self.seconds
         while (progress := self.config.progress(self.samples, self.seconds)) < 1.0:
             parts = self._train_step(forward, next(batches), progress)
@@ -214,6 +178,25 @@ class Pretraining:
                 last_check, clock = self.seconds, time.monotonic()
         bar.close()
         return self._checkpoint(final=True)
+
+    def _make_folder(self) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SemihandError(f"The folder {self.folder} could not be made: {error.strerror}. Choose another --out.") from error
+        if self.step == 0 and (self.folder / "state.pt").exists():
+            raise SemihandError(f"{self.folder} holds a training. Go on with it by --resume, or choose another --out.")
+
+    def _batches(self):
+        """Row numbers of the batches to come; a resumed run goes on where the interrupted one was."""
+        rng = np.random.default_rng([self.config.seed, 0, 1])
+        rows = sample_rows(len(self.cache), self.config.batch, self.process.rank, self.process.world, rng)
+        return itertools.islice(rows, self.step, None)
+
+    def _bar(self) -> tqdm:
+        done = round(100 * self.config.progress(self.samples, self.seconds), 2)
+        form = "{l_bar}{bar}| {elapsed}<{remaining}{postfix}"
+        return tqdm(total=100, initial=done, unit="%", disable=self.process.rank > 0, bar_format=form)
 
     def _forward_module(self):
         module = self.network
@@ -273,14 +256,16 @@ class Pretraining:
         row = {"samples": self.samples, "seconds": round(self.seconds, 1)} | {k: round(v, 4) for k, v in asdict(scores).items()}
         _append_csv(self.folder / "validation.csv", row)
         self._plot("validation", row)
+        self._board.flush()
         log.info("%d samples, %.1f min: %s", self.samples, self.seconds / 60, scores)
+        # The weights first: they are refused where they are not finite, and then the last good state stays.
+        save_checkpoint(self.folder / f"{network.config.name}.safetensors", network.state_dict(), self._describe(scores), "fp16")
         save_training_state(self.folder / "state.pt", TrainingState(
             network.config, self.step, self.samples, self.network.state_dict(), network.state_dict(),
             self.optimizer.state_dict(), rng_state(), {"seconds": self.seconds},
         ))  # fmt: skip
-        save_checkpoint(self.folder / f"{network.config.name}.safetensors", network.state_dict(), self._describe(scores), "fp16")
         if final:
-            contact_sheet(network, self.validation, self.folder / "predictions.png", worst, self.process.device)
+            contact_sheet(network, self.validation, self.folder / "predictions.png", worst, self.process.device, self._size)
         return scores
 
     def _plot(self, group: str, row: dict) -> None:

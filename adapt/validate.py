@@ -13,6 +13,7 @@ from ..models.network import Hourglass, normalise
 from ..synth.cache import Cache
 from ..synth.preview import FINGER_COLORS, draw_skeleton
 from .augment import prepare
+from .batches import fetch
 
 WHITE = ((255, 255, 255),) * 5
 
@@ -41,8 +42,6 @@ def predict(network: Hourglass, cache: Cache, rows: np.ndarray, bf16: bool, devi
 
     size: pixels of the crops, default the network's own.
     """
-    from .pretrain import fetch
-
     batch = fetch(cache, rows, device)
     config = network.config
     image, target = prepare(batch, cache.config["crop_factor"], size or config.input_size, None, config.crop_factor)
@@ -86,10 +85,11 @@ def score(network: Hourglass, cache: Cache, bf16: bool, device, size: int | None
     return Scores(*means, empty), np.argsort(-epe * shown)
 
 
-def contact_sheet(network: Hourglass, cache: Cache, path, worst: np.ndarray, device, columns: int = 10) -> None:
+def contact_sheet(network: Hourglass, cache: Cache, path, worst: np.ndarray, device, size: int | None = None,
+                  columns: int = 10) -> None:  # fmt: skip
     """A picture of predictions: the first 40 validation pictures, then the 20 worst (truth in white)."""
     rows = np.concatenate([np.arange(min(40, len(cache))), worst[: min(20, len(worst))]])
-    uv, _, uv_true, _, _ = predict(network, cache, rows, False, device)
+    uv, _, uv_true, _, _ = predict(network, cache, rows, False, device, size)
     factor, size = network.config.crop_factor / cache.config["crop_factor"], cache.config["size"]
     tiles = []
     for row, mine, true in zip(rows, uv, uv_true):
