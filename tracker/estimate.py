@@ -49,7 +49,7 @@ class PresenceConfig:
     keep: float = 0.25
     drop: float = 0.1
     min_area: float = 0.01
-    max_area: float = 0.95
+    max_area: float = 0.75
     min_joints: float = 0.4
 
 

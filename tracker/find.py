@@ -45,7 +45,7 @@ class FindConfig:
     trust: int = 10
     gone_presence: float = 0.15
     vote_every: int = 5
-    check_every: int = 60
+    check_every: int = 30
     min_inside: float = 0.25
     same_place: float = 0.25
     same_size: float = 2.0

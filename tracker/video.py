@@ -25,6 +25,8 @@ CODECS = {
 #: A video's index is written at its end: it must still fit on the disk.
 _RESERVE_BYTES = 8_000_000
 _CHECK_EVERY = 15
+#: Longer side of a video's pictures at most: codecs and players have limits, and memory too.
+_MAX_SIDE = 3840
 #: Longest stretch of seconds that is filled with the last picture; what is longer was a pause.
 _LONGEST_GAP = 1.0
 
@@ -89,7 +91,9 @@ class VideoSink:
 
     def _open(self, picture: np.ndarray) -> None:
         height, width = picture.shape[:2]
-        self._size = max(width // 2 * 2, 16), max(height // 2 * 2, 16)
+        scale = min(1.0, _MAX_SIDE / max(width, height))
+        # Codecs want even numbers, and some a size that shows something.
+        self._size = max(int(width * scale) // 2 * 2, 16), max(int(height * scale) // 2 * 2, 16)
         for codec in CODECS[self._path.suffix.lower()]:
             with quiet_opencv():
                 writer = cv2.VideoWriter(

@@ -27,7 +27,7 @@ class Exact:
         uv = [project(xyz, crop.K_crop) for crop, xyz in zip(self.crops, virtual)]
         depth = [relative_depth(xyz, UNIT_BONE_METRES) for xyz in virtual]
         mask = np.zeros((len(batch), 64, 64))
-        mask[:, 4:60, 4:60] = 1
+        mask[:, 6:58, 6:58] = 1
         return np.stack(uv), np.stack(depth), mask, np.full((len(batch), 21), 0.9)
 
 

@@ -272,6 +272,14 @@ def test_a_tiny_first_picture_still_makes_a_video(tmp_path):
     assert len(read_video(tmp_path / "out.mp4")) == 1
 
 
+def test_a_huge_picture_is_scaled_down(tmp_path):
+    sink = VideoSink(str(tmp_path / "out.avi"), 25.0)
+    sink.write(np.full((2000, 7680, 3), 200, np.uint8), 0.0)
+    sink.close()
+    (frame,) = read_video(tmp_path / "out.avi")
+    assert frame.shape == (1000, 3840, 3)
+
+
 def test_a_live_video_keeps_time(tmp_path):
     """10 pictures a second in a video of 20 a second: each is shown twice; a pause is cut to a second."""
     sink = VideoSink(str(tmp_path / "out.avi"), 20.0, by_time=True)
