@@ -227,7 +227,7 @@ class Pretraining:
         log_q = [maps.heat.float().flatten(2).log_softmax(-1).view_as(maps.heat) for maps in stacks]
         loss, parts = supervised_loss([decode(maps) for maps in stacks], log_q, target, config.loss)
         if not torch.isfinite(loss):
-            raise SemihandError(f"The loss became {float(loss)} at step {self.step}. Lower --rate; the last state is kept.")
+            raise SemihandError(f"The loss became {loss.item()} at step {self.step}. Lower --rate; the last state is kept.")
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), config.clip)
