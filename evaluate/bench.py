@@ -39,9 +39,10 @@ _FRESH_RUNS, _FRESH_FRAMES = 3, 40
 
 @dataclass(frozen=True)
 class BenchOptions:
-    """video: file, None for a rendered clip of as many hands as wanted; hands: the numbers of hands to try;
+    """What to measure. video: file, None for a rendered clip of as many hands as wanted; hands: the numbers to try;
 
-    frames: at most so many a run; seconds: at most so long a run; peer: MediaPipe's task file. The rest as in `track`.
+    frames: at most so many a run; seconds: at most so long a run; peer: MediaPipe's task file; fresh_runs: new
+    processes for start-up and memory. The rest as in `track`.
     """
 
     video: Path | None = None
@@ -58,12 +59,16 @@ class BenchOptions:
 def run_bench(options: BenchOptions = BenchOptions()) -> dict:
     """Measure; returns what `semihand bench --json` prints. Raises SemihandError on bad input."""
     if options.video is None and max(options.hands) > 2:
-        raise SemihandError(f"The rendered clip shows two hands at most, not {max(options.hands)}: name a --video.")
+        raise SemihandError(
+            f"The rendered clip shows two hands at most, not {max(options.hands)}: name a --video."
+        )
     report = {"schema": SCHEMA, "kind": "track", **machine.record()}
     tracker = open_tracker(options.model, options.device)  # a wrong name is told before the work
     report["model"] = _model_record(tracker, options)
     with tempfile.TemporaryDirectory() as folder:
-        videos = {hands: options.video or _rendered(Path(folder), hands, options.frames) for hands in options.hands}
+        videos = {
+            hands: options.video or _rendered(Path(folder), hands, options.frames) for hands in options.hands
+        }
         report["runs"] = [_run(videos[hands], hands, options) for hands in options.hands]
         report["fresh"] = _fresh(videos[options.hands[0]], options)
     return report
@@ -96,8 +101,9 @@ def _run(video: Path, hands: int, options: BenchOptions) -> dict:
         source = stack.enter_context(VideoFile(video))
         peer = stack.enter_context(_peer(options.peer, hands))
         record = _Record(peer is not None)
-        bar = stack.enter_context(tqdm(desc=f"{hands} wanted", total=min(options.frames, source.count or options.frames),
-                                       unit=" frames", disable=None, leave=False))  # fmt: skip
+        total = min(options.frames, source.count or options.frames)
+        bar = tqdm(desc=f"{hands} wanted", total=total, unit=" frames", disable=None, leave=False)
+        stack.enter_context(bar)
         end = perf_counter() + (options.seconds or np.inf)
         for frame in source.frames():
             # Taking turns at being first: both see the same machine, and the same caches.
@@ -110,7 +116,12 @@ def _run(video: Path, hands: int, options: BenchOptions) -> dict:
             bar.update()
             if frame.index + 1 >= options.frames or perf_counter() > end:
                 break
-    return {"hands": hands, "source": str(options.video or "synthetic clip"), "size": list(size), **record.summary()}
+    return {
+        "hands": hands,
+        "source": str(options.video or "synthetic clip"),
+        "size": list(size),
+        **record.summary(),
+    }
 
 
 @contextmanager
@@ -212,7 +223,10 @@ def to_text(report: dict) -> str:
     if fresh:
         memory = f", at most {fresh['peak_mb']:.0f} MB of memory" if fresh["peak_mb"] else ""
         times = ", ".join(f"{seconds:.2f}" for seconds in fresh["first_result_s"])
-        lines += ["", f"from start to first result {times} s{memory} (new processes, {fresh['hands']} wanted)"]
+        lines += [
+            "",
+            f"from start to first result {times} s{memory} (new processes, {fresh['hands']} wanted)",
+        ]
     return "\n".join(lines)
 
 
@@ -220,19 +234,30 @@ def machine_lines(report: dict) -> list[str]:
     """The circumstances in one line or two."""
     hardware, versions = report["hardware"], report["versions"]
     load = hardware["load"]
-    busy = ["The machine was busy: times would be shorter on an idle one."] if load and load > 0.5 * hardware["cores"] else []
-    about = f"semihand {versions['semihand']}, {hardware['cpu']}, {hardware['usable_cores']} cores, load {load}"
+    busy = (
+        ["The machine was busy: times would be shorter on an idle one."]
+        if load and load > 0.5 * hardware["cores"]
+        else []
+    )
+    about = (
+        f"semihand {versions['semihand']}, {hardware['cpu']}, {hardware['usable_cores']} cores, load {load}"
+    )
     return [about + (f", {hardware['gpu']}" if hardware["gpu"] else ""), *busy]
 
 
 def _run_lines(run: dict) -> list[str]:
     found = ", ".join(f"{count} with {number}" for number, count in run["hands_found"].items())
     title = f"{run['hands']} wanted, {run['source']}, {run['size'][0]}x{run['size'][1]}"
-    lines = [f"{title}; hands found: {found}", f"{'ms':10}{'mean':>9}" + "".join(f"{f'p{p}':>9}" for p in PERCENTILES) + f"{'runs':>9}"]
+    lines = [
+        f"{title}; hands found: {found}",
+        f"{'ms':10}{'mean':>9}" + "".join(f"{f'p{p}':>9}" for p in PERCENTILES) + f"{'runs':>9}",
+    ]
     for stage, values in run["ms"].items():
         numbers = [values["mean"], *(values[f"p{p}"] for p in PERCENTILES)]
         lines.append(f"{stage:10}" + "".join(f"{number:9.2f}" for number in numbers) + f"{values['runs']:9d}")
     if "peer" in run:
         seen = ", ".join(f"{count} with {number}" for number, count in run["peer"]["hands_found"].items())
-        lines.append(f"{run['peer']['name']}: {run['peer']['ratio']:.2f} times our median; hands found: {seen}")
+        lines.append(
+            f"{run['peer']['name']}: {run['peer']['ratio']:.2f} times our median; hands found: {seen}"
+        )
     return lines

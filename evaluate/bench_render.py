@@ -19,7 +19,7 @@ _START_LIMIT_S = 300.0
 
 @dataclass(frozen=True)
 class RenderOptions:
-    """sizes: sides in pixels; seconds: of each measurement; workers: numbers of processes, None: 1, 2, 4 ... all cores."""
+    """sizes: sides in pixels; seconds: of each measurement; workers: processes, None: 1, 2, 4 ... all cores."""
 
     sizes: tuple[int, ...] = (128, 160)
     seconds: float = 10.0
@@ -55,7 +55,9 @@ def render_speed(size: int, workers: int, seconds: float) -> float:
     for process in processes:
         process.join()
     if any(process.exitcode for process in processes):
-        raise SemihandError("A rendering process died; `semihand synth preview --out sheet.png` shows whether rendering works.")
+        raise SemihandError(
+            "A rendering process died; `semihand synth preview --out sheet.png` shows whether rendering works."
+        )
     return sum(results.get() for _ in processes)
 
 

@@ -14,7 +14,15 @@ from pathlib import Path
 
 from .. import __version__
 
-_PACKAGES = ("numpy", "opencv-python", "opencv-contrib-python", "onnxruntime", "onnxruntime-gpu", "numba", "mediapipe")
+_PACKAGES = (
+    "numpy",
+    "opencv-python",
+    "opencv-contrib-python",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "numba",
+    "mediapipe",
+)
 
 
 def record() -> dict:
@@ -29,7 +37,7 @@ def record() -> dict:
 
 
 def hardware() -> dict:
-    """cpu, cores (all, and those this process may use), memory_gb, gpu, load: waiting processes over the last minute."""
+    """cpu, cores (all, and usable ones), memory_gb, gpu, system; load: processes that wanted a core, last minute."""
     return {
         "cpu": _cpu_name(),
         "cores": os.cpu_count(),
@@ -87,5 +95,5 @@ def _output(command: list[str]) -> str | None:
     """What a program prints, stripped; None where it is not installed or fails."""
     if shutil.which(command[0]) is None:
         return None
-    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     return done.stdout.strip() if done.returncode == 0 else None

@@ -26,7 +26,10 @@ _GAMMA = 1 / 2.2
 
 @dataclass(frozen=True)
 class ClipConfig:
-    """frames: how many; hands: 1 (a right one) or 2; view_degrees: horizontal; noise: the sensor's, in grey levels."""
+    """What to render. hands: 1 (a right one) or 2; view_degrees: the camera's view from left to right;
+
+    noise: standard deviation of the sensor's, in grey levels.
+    """
 
     frames: int = 150
     hands: int = 1
@@ -39,16 +42,21 @@ class ClipConfig:
 
     def __post_init__(self):
         if self.frames < 1 or self.hands not in (1, 2) or self.fps <= 0 or not 20 <= self.view_degrees <= 120:
-            raise ValueError(f"A clip needs frames, 1 or 2 hands, a rate, and a view of 20 to 120 degrees, not {self}.")
+            raise ValueError(
+                f"A clip needs frames, 1 or 2 hands, a rate, and a view of 20 to 120 degrees, not {self}."
+            )
         if min(self.width, self.height) < 64 or self.noise < 0:
-            raise ValueError(f"A clip needs pictures of at least 64 x 64 and noise of at least 0, not {self}.")
+            raise ValueError(
+                f"A clip needs pictures of at least 64 x 64 and noise of at least 0, not {self}."
+            )
 
 
 @dataclass(frozen=True)
 class HandTruth:
-    """One hand of a frame. handedness: "left" | "right"; uv (21, 2) pixels, centres at integers; xyz (21, 3) metres
+    """One hand of a frame. handedness: "left" | "right", the person's real hand.
 
-    in the camera's frame, x right, y down, z forward; mask (H, W) uint8, 255 where the hand is seen, soft edges.
+    uv (21, 2) pixels, centres at integers; xyz (21, 3) metres in the camera's frame, x right, y down, z forward;
+    mask (H, W) uint8, 255 where the hand is seen, soft edges.
     """
 
     handedness: str
@@ -88,7 +96,9 @@ class Clip:
         self._look = _bare_look(self._rng(_LOOK))
         room = self._rng(_ROOM)
         self._offset, self._cloth_mm = room.uniform(1000, 2000, 6), room.uniform(2.0, 6.0)
-        self._noise = self._rng(_NOISE).standard_normal((config.height + 64, config.width + 64, 3), np.float32)
+        self._noise = self._rng(_NOISE).standard_normal(
+            (config.height + 64, config.width + 64, 3), np.float32
+        )
 
     def __len__(self) -> int:
         return self.config.frames
@@ -122,7 +132,9 @@ class Clip:
         left, top, right, bottom = region
         canvas = Canvas(int((bottom - top) * SUPERSAMPLE), int((right - left) * SUPERSAMPLE))
         center = (self.K[:2, 2] + 0.5 - (left, top)) * SUPERSAMPLE
-        light = materials.draw_light(self._rng(_LIGHT), solid.vertices, SHADOW_CELLS)  # the same lamps in every frame
+        light = materials.draw_light(
+            self._rng(_LIGHT), solid.vertices, SHADOW_CELLS
+        )  # the same lamps in every frame
         canvas.draw(solid, self.K[0, 0] * SUPERSAMPLE, center, self._look, light, self._offset)
         return joints, canvas, solid, region
 

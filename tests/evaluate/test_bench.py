@@ -31,7 +31,14 @@ class Stub:
     def step(self, frame):
         self.turns.append("ours")
         look = 9.0 if frame.index == 0 else 0.0
-        stages = {"capture": frame.capture_ms, "detect": look, "crop": 0.25, "estimate": 1.0, "lift": 0.5, "smooth": 0.25}
+        stages = {
+            "capture": frame.capture_ms,
+            "detect": look,
+            "crop": 0.25,
+            "estimate": 1.0,
+            "lift": 0.5,
+            "smooth": 0.25,
+        }
         self.ms = stages | {"total": look + 2.0}
         return []
 
@@ -73,7 +80,18 @@ def video(tmp_path):
 def test_the_json(stub, video):
     report = run_bench(BenchOptions(video, (1, 2), FRAMES, fresh_runs=0))
     assert json.loads(bench.to_json(report)) == report
-    assert {"schema", "kind", "command", "date", "commit", "hardware", "versions", "model", "runs", "fresh"} == set(report)
+    assert {
+        "schema",
+        "kind",
+        "command",
+        "date",
+        "commit",
+        "hardware",
+        "versions",
+        "model",
+        "runs",
+        "fresh",
+    } == set(report)
     assert report["model"] == {"name": "stub", "sha256": "0" * 64, "input_size": 96, "provider": "cpu",
                                "threads": report["model"]["threads"]}  # fmt: skip
     one, two = report["runs"]
@@ -106,7 +124,13 @@ def test_frames_with_detector_are_not_followed():
 
 def test_percentiles_by_hand():
     # 0 .. 100: the p-th percentile is p.
-    assert bench._statistics([float(v) for v in range(101)]) == {"runs": 101, "mean": 50.0, "p50": 50.0, "p95": 95.0, "p99": 99.0}
+    assert bench._statistics([float(v) for v in range(101)]) == {
+        "runs": 101,
+        "mean": 50.0,
+        "p50": 50.0,
+        "p95": 95.0,
+        "p99": 99.0,
+    }
     assert bench._statistics([]) is None
 
 
@@ -164,7 +188,9 @@ def test_a_failing_process_is_told_with_its_words(program):
 def test_the_circumstances():
     record = machine.record()
     assert json.loads(json.dumps(record)) == record
-    assert record["hardware"]["cpu"] and record["hardware"]["cores"] >= record["hardware"]["usable_cores"] >= 1
+    assert (
+        record["hardware"]["cpu"] and record["hardware"]["cores"] >= record["hardware"]["usable_cores"] >= 1
+    )
     assert record["versions"]["numpy"] == np.__version__
     assert record["command"].startswith("semihand")
 

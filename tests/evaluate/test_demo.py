@@ -32,7 +32,9 @@ def pose(number, truth, uv_shift=0.0, scale=1.0, handedness=None):
     grid = np.diag([0.4, 0.4, 1.0])
     box = HandBox(uv.mean(axis=0), 50.0)
     sure = np.full(21, 0.9)
-    return HandPose(number, handedness or truth.handedness, 0.9, uv, xyz, depth, sure, np.ones((64, 64)), grid, box)
+    return HandPose(
+        number, handedness or truth.handedness, 0.9, uv, xyz, depth, sure, np.ones((64, 64)), grid, box
+    )
 
 
 class Oracle:
@@ -77,7 +79,7 @@ def test_files_are_complete(tmp_path):
 
 
 def test_errors_by_hand(hands):
-    """3 pixels to the right and 4 down are 5; a hand whose unit bone is taken as 40 mm is right once its size is known."""
+    """3 pixels right and 4 down are 5; a hand whose unit bone is taken as 40 mm is right once its size is known."""
     score, truth = Score(), hands[0]
     unit = unit_length(truth.xyz)
     score.add([pose(1, truth, uv_shift=np.array([3.0, 4.0]), scale=UNIT_BONE_METRES / unit)], [truth])
@@ -106,7 +108,10 @@ def test_nobody_found_is_a_result(tmp_path):
 def test_each_hand_gets_its_nearest_pose(hands):
     right, left = hands
     poses = [pose(1, left), pose(2, right, uv_shift=2.0), pose(3, right)]
-    assert [(one.id, hand.handedness) for one, hand in demo.matched(poses, hands)] == [(3, "right"), (1, "left")]
+    assert [(one.id, hand.handedness) for one, hand in demo.matched(poses, hands)] == [
+        (3, "right"),
+        (1, "left"),
+    ]
 
 
 def test_a_folder_that_cannot_be_made(tmp_path):
