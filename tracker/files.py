@@ -109,7 +109,8 @@ def _open_video(path: Path) -> cv2.VideoCapture:
 class Pictures(Source):
     """A folder of pictures in natural order, or one picture.
 
-    Without `fps` every picture stands for itself; with it they are frames filmed at that rate.
+    Without `fps` every picture stands for itself, and is shown for half a second where that matters; with it they are
+    frames filmed at that rate.
     """
 
     def __init__(self, path: str | Path, fps: float | None = None) -> None:
@@ -119,7 +120,7 @@ class Pictures(Source):
         self.paths = [path] if path.is_file() else _pictures_in(path)
         self.count = len(self.paths)
         self.independent = fps is None
-        self.fps = fps or 30.0
+        self.fps = fps or 2.0
         self.unreadable = 0
 
     def frames(self) -> Iterator[Frame]:

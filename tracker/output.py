@@ -117,9 +117,10 @@ class LineFile:
 
     def __init__(self, path: str) -> None:
         """path "-" is the standard output. Raises SemihandError when the file cannot be made."""
-        self.path = path
+        self._shared = path == "-"
+        self.path = "the standard output" if self._shared else path
         try:
-            self._file = sys.stdout.buffer if path == "-" else open(path, "wb", buffering=0)
+            self._file = sys.stdout.buffer if self._shared else open(path, "wb", buffering=0)
         except OSError as error:
             raise SemihandError(_cannot_open(path, error)) from error
         self._complete = 0
@@ -138,11 +139,11 @@ class LineFile:
         self._complete += len(data)
 
     def close(self) -> None:
-        if self.path != "-":
+        if not self._shared:
             self._file.close()
 
     def _cut(self) -> None:
-        if self.path == "-":
+        if self._shared:  # the file behind it may hold more than ours
             return
         try:
             self._file.truncate(self._complete)

@@ -4,7 +4,7 @@ Symbols: mincutoff, beta, dcutoff (the paper's), te the time between two samples
 
 The delay is that of a first-order low-pass filter: a joint that moves at a steady speed v is shown late by
 tau = 1 / (2 pi cutoff), cutoff = mincutoff + beta |dx|, and the filter's own |dx| is never below v. With the values
-below (speeds in hand lengths a second) that is at most 80 ms for a hand at rest, 32 ms at 0.25, 13 ms at 1 and 5 ms
+below (speeds in hand lengths a second) that is at most 80 ms for a hand at rest, 35 ms at 0.25, 13 ms at 1 and 5 ms
 at 3 hand lengths a second; `delay` computes it.
 """
 

@@ -85,6 +85,10 @@ def test_delay_without_speed_term_is_exact():
     assert_allclose(delay(0.0, config), 0.0795775, rtol=1e-5)
 
 
+def test_delays_that_the_docs_state():
+    assert [round(1e3 * delay(speed)) for speed in (0, 0.25, 1, 3)] == [80, 35, 13, 5]
+
+
 def test_scale_makes_parameters_independent_of_resolution():
     signal = np.cumsum(np.random.default_rng(2).normal(size=(40, 21, 2)), axis=0)
     small, large = OneEuro(), OneEuro()
