@@ -92,7 +92,7 @@ class NetworkConfig:
 
 
 PAPER = NetworkConfig("paper")
-LITE = NetworkConfig("lite", input_size=96, stem="stride4", widths=(64, 128, 192, 256), crop_factor=1.5)
+LITE = NetworkConfig("lite", input_size=96, stem="stride4", widths=(64, 128, 192, 256), crop_factor=1.4)
 
 
 class StackMaps(NamedTuple):
