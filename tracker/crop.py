@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import hypot, pi
+from math import cos, hypot, pi, sin
 
 import numpy as np
 
 from ..models.joints import MIDDLE_MCP, WRIST
-from .palm import rotation, upright_roll
+from .palm import STEADY_JOINTS, rotation, upright_roll
 from .types import HandBox
+
+_STEADY = list(STEADY_JOINTS)
 
 
 @dataclass(frozen=True)
@@ -17,14 +19,18 @@ class CropConfig:
     """How the next crop is cut.
 
     upright: turn the crop with the hand (the network saw mostly upright hands). slack: radians by which the hand may
-    turn before the crop follows, so that a resting hand keeps a resting crop. min_palm: wrist to middle MCP over the
-    box's side below which the hand points at the camera and its roll says nothing. lead: share of the last motion
+    lean in its crop before that follows: nearly upright hands need no turned crop, resting hands a resting one. min_palm: wrist to middle MCP over the
+    box's side below which the hand points at the camera and its roll says nothing. reach: side of the crop over the
+    palm-and-knuckles box, over the crop factor, so that fingers of a fist stretch out inside the crop; at most max_room
+    times the plain side, of which the half goes to the fingers' end. lead: share of the last motion
     that is expected to go on; max_lead seconds, max_move sides: no further ahead than this.
     """
 
     upright: bool = True
-    slack: float = 0.17
+    slack: float = 0.4
     min_palm: float = 0.2
+    reach: float = 4 / 3
+    max_room: float = 1.23
     lead: float = 0.7
     max_lead: float = 0.15
     max_move: float = 0.5
@@ -39,25 +45,27 @@ def joints_box(uv: np.ndarray, factor: float, roll: float = 0.0) -> HandBox:
 
 
 def crop_box(
-    uv: np.ndarray, factor: float, last_roll: float | None, config: CropConfig = CropConfig()
+    uv: np.ndarray, factor: float, last_roll: float | None = None, config: CropConfig = CropConfig()
 ) -> HandBox:
-    """The network's crop round joints (21, 2). last_roll: that of the hand's last crop, None for a new hand."""
-    if not config.upright:
-        return joints_box(uv, factor)
-    return joints_box(uv, factor, _steady_roll(uv, last_roll, config))
+    """The network's crop round joints (21, 2): factor times the longer side of their box, more round a closed hand.
+
+    last_roll: that of the hand's last crop, None for a new hand.
+    """
+    roll = _steady_roll(uv, last_roll or 0.0, config) if config.upright else 0.0
+    box = joints_box(uv, factor, roll)
+    reach = joints_box(uv[_STEADY], config.reach * factor, roll).side
+    side = min(max(box.side, reach), config.max_room * box.side)
+    toward_tips = 0.25 * (side - box.side) * np.array([sin(roll), -cos(roll)])
+    return HandBox(box.center + toward_tips, side, roll)
 
 
-def _steady_roll(uv: np.ndarray, last_roll: float | None, config: CropConfig) -> float:
+def _steady_roll(uv: np.ndarray, last_roll: float, config: CropConfig) -> float:
     palm = hypot(*(uv[MIDDLE_MCP] - uv[WRIST]))
     if palm < config.min_palm * float(np.ptp(uv, axis=0).max()):
-        return 0.0 if last_roll is None else last_roll
-    roll = upright_roll(uv[WRIST], uv[MIDDLE_MCP])
-    if last_roll is None:
-        return roll
-    turn = wrap(roll - last_roll)
-    if abs(turn) <= config.slack:
         return last_roll
-    return wrap(roll - config.slack if turn > 0 else roll + config.slack)
+    roll = upright_roll(uv[WRIST], uv[MIDDLE_MCP])
+    lean = wrap(roll - last_roll)
+    return wrap(roll - min(max(lean, -config.slack), config.slack))
 
 
 def ahead(uv: np.ndarray, velocity: np.ndarray, dt: float, config: CropConfig = CropConfig()) -> np.ndarray:

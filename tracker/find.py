@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from .crop import CropConfig, share_inside
+from .crop import CropConfig, joint_distance, share_inside
 from .identity import HandednessVote, IdentityConfig, Ids, Relation, relation
 from .palm import box_from_landmarks
 from .track import Track
@@ -116,7 +116,8 @@ class Finder:
         track.unchecked = 0
         marks = self._marks(frame, track)
         seen = marks.presence >= self.config.min_presence
-        if seen:
+        others = [other.expected(frame.time, self._crop) for other in tracks if other is not track]
+        if seen and all(relation(uv, marks.uv_image, self._identity) is not Relation.SAME for uv in others):
             self._confirm(frame, track, marks)
         track.doubts = track.doubts + 1 if marks.presence < self.config.gone_presence else 0
         self.ms += (perf_counter() - start) * 1e3
@@ -133,10 +134,10 @@ class Finder:
         return self._landmarker(frame.image, box_from_landmarks(track.expected(frame.time, self._crop)))
 
     def _confirm(self, frame: Frame, track: Track, marks) -> None:
-        """The landmark model sees this hand: count its vote; where the network had doubts, take its joints' place."""
+        """The landmark model sees this hand: count its vote; take its joints' place where they are elsewhere."""
         track.vote.add(marks.handedness, marks.handedness_score)
         expected = track.expected(frame.time, self._crop)
-        if track.misses and relation(expected, marks.uv_image, self._identity) is not Relation.SAME:
+        if joint_distance(expected, marks.uv_image) > self._identity.same_distance:
             track.place(marks.uv_image, frame.time)
         if marks.presence >= self.config.sure_presence:
             track.trust = self.config.trust
@@ -159,16 +160,22 @@ class Finder:
             self._confirm(frame, tracks[relations.index(Relation.SAME)], marks)
             return
         for track, related in zip(tracks, relations):
-            if related is Relation.NEAR and id(track) not in confirmed and self._unsure(frame, track):
+            if related is Relation.NEAR and id(track) not in confirmed and self._displaced(frame, track, uv):
                 track.place(uv, frame.time)
                 self._confirm(frame, track, marks)
                 return
         if len(tracks) < self._hands:
             tracks.append(self._new(frame, marks, ids))
 
-    def _unsure(self, frame: Frame, track: Track) -> bool:
-        """Whether neither network is sure of a tracked hand; a fist before an open hand is a hand of its own."""
-        return track.misses > 0 or self._marks(frame, track).presence < self.config.sure_presence
+    def _displaced(self, frame: Frame, track: Track, uv: np.ndarray) -> bool:
+        """Whether a tracked hand is really the one found at uv: where it is held to be there is that one, or none.
+
+        A fist before an open hand is a hand of its own.
+        """
+        own = self._marks(frame, track)
+        if own.presence < self.config.min_presence:
+            return True
+        return relation(own.uv_image, uv, self._identity) is Relation.SAME
 
     def _new(self, frame: Frame, marks, ids: Ids) -> Track:
         lost = ids.recall(marks.uv_image, marks.handedness, frame.time)

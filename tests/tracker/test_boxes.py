@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose
 
 from semihand.models.camera import crop_camera, default_intrinsics
 from semihand.models.joints import MIDDLE_MCP, WRIST
+from semihand.tracker.palm import STEADY_JOINTS
 from semihand.tracker.crop import (
     CropConfig,
     ahead,
@@ -32,9 +33,12 @@ def hand(roll: float = 0.0, center=(300.0, 200.0), size: float = 100.0) -> np.nd
     return (size * uv) @ np.array([[c, s], [-s, c]]) + center
 
 
+EXACT = CropConfig(slack=0.0, max_room=1.0)
+
+
 @pytest.mark.parametrize("roll", [0.0, 0.5, -1.2, 3.0])
 def test_box_follows_the_roll_and_keeps_its_size(roll):
-    box = crop_box(hand(roll), 1.5, None)
+    box = crop_box(hand(roll), 1.5, None, EXACT)
     assert_allclose(box.roll, roll, atol=1e-9)
     assert_allclose(box.side, 150.0, atol=1e-6)
     assert_allclose(box.center, (300, 200), atol=1e-6)
@@ -42,7 +46,7 @@ def test_box_follows_the_roll_and_keeps_its_size(roll):
 
 def test_turned_hand_comes_upright_out_of_the_crop():
     uv = hand(roll=1.0, center=(319.5, 239.5))  # fingers to the right and up
-    box = crop_box(uv, 1.5, None)
+    box = crop_box(uv, 1.5, None, EXACT)
     crop = crop_camera(default_intrinsics(640, 480), box.center, box.side, box.roll)
     grid = crop.uv_to_crop(uv)
     assert abs(grid[WRIST, 0] - grid[MIDDLE_MCP, 0]) < 0.2
@@ -51,7 +55,7 @@ def test_turned_hand_comes_upright_out_of_the_crop():
 
 def test_not_upright_is_the_plain_square_round_the_joints():
     uv = hand(roll=0.7)
-    box = crop_box(uv, 2.0, None, CropConfig(upright=False))
+    box = crop_box(uv, 2.0, None, CropConfig(upright=False, max_room=1.0))
     assert box.roll == 0.0
     assert_allclose(box.side, 2 * np.ptp(uv, axis=0).max())
     assert_allclose(box.center, (uv.min(axis=0) + uv.max(axis=0)) / 2)
@@ -64,6 +68,23 @@ def test_roll_rests_within_the_slack_and_follows_beyond_it():
     assert_allclose(crop_box(hand(-0.5), 1.5, 0.0, config).roll, -0.3, atol=1e-9)
     # Across the half turn the short way counts.
     assert_allclose(crop_box(hand(-3.0), 1.5, 3.0, config).roll, wrap(-3.0 - 0.2), atol=1e-9)
+
+
+def test_a_fist_has_room_to_open():
+    """Tips folded onto the palm: the crop is that of the same hand with stretched fingers, as far as allowed."""
+    uv = hand(roll=0.7)
+    fist = uv.copy()
+    fist[[8, 12, 16, 20]] = uv[[5, 9, 13, 17]]
+    config = CropConfig(slack=0.0)
+    plain = joints_box(fist, 1.5, 0.7)
+    roomy = crop_box(fist, 1.5, None, config)
+    assert plain.side < roomy.side <= 1.2300001 * plain.side
+    room = (roomy.side - plain.side) / 2
+    toward_tips = (roomy.center - plain.center) @ (math.sin(0.7), -math.cos(0.7))
+    assert_allclose(toward_tips, room / 2, atol=1e-9)
+    generous = crop_box(fist, 1.5, None, CropConfig(slack=0.0, max_room=5.0))
+    steady = joints_box(fist[list(STEADY_JOINTS)], 2.0, 0.7)
+    assert_allclose(generous.side, max(steady.side, plain.side))
 
 
 def test_a_hand_that_points_at_the_camera_keeps_its_roll():
