@@ -332,7 +332,7 @@ torch.save({"weights": dict(run.network.named_parameters()), "step": run.step, "
 def test_two_processes_end_with_the_same_weights(picture_folder, tmp_path):
     script, out = tmp_path / "train.py", tmp_path / "run"
     script.write_text(SCRIPT)
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0",
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
                str(script), str(picture_folder), str(out)]  # fmt: skip
     done = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
