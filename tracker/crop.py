@@ -19,11 +19,12 @@ class CropConfig:
     """How the next crop is cut.
 
     upright: turn the crop with the hand (the network saw mostly upright hands). slack: radians by which the hand may
-    lean in its crop before that follows: nearly upright hands need no turned crop, resting hands a resting one. min_palm: wrist to middle MCP over the
-    box's side below which the hand points at the camera and its roll says nothing. reach: side of the crop over the
-    palm-and-knuckles box, over the crop factor, so that fingers of a fist stretch out inside the crop; at most max_room
-    times the plain side, of which the half goes to the fingers' end. lead: share of the last motion
-    that is expected to go on; max_lead seconds, max_move sides: no further ahead than this.
+    lean in its crop before that follows: nearly upright hands need no turned crop, resting hands a resting one.
+    min_palm: wrist to middle MCP over the box's side below which the hand points at the camera and its roll says
+    nothing. reach: the crop is at least so many times the crop factor times the palm-and-knuckles box, so that the
+    fingers of a fist stretch out inside it, but at most max_room times the plain crop; half of that room goes to the
+    fingers' end. lead: share of the last motion that is expected to go on; max_lead seconds, max_move hand sizes: no
+    further ahead than this.
     """
 
     upright: bool = True

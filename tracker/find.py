@@ -96,9 +96,7 @@ class Finder:
         owners = [self._owner(box, tracks, frame.time) for box in boxes]
         confirmed = {id(track) for track in owners if track}
         for box, owner in zip(boxes, owners):
-            if (
-                owner is None or owner.misses
-            ):  # of a tracked hand that is sound the detector tells nothing new
+            if owner is None or owner.misses:
                 marks = self._landmarker(frame.image, box)
                 if marks.presence >= self.config.min_presence and self.inside(marks.uv_image, frame):
                     self._admit(frame, marks, tracks, ids, confirmed)

@@ -173,6 +173,22 @@ def test_a_writer_that_fails_ends_the_run_and_keeps_the_others(
     assert cv2.VideoCapture(str(tmp_path / "o.mp4")).read()[0]
 
 
+def test_a_video_that_is_cut_off_is_tracked_as_far_as_it_goes(models, plant, tmp_path):
+    plant("a", 0.0, 0.1)
+    video = tmp_path / "cut.avi"
+    writer = cv2.VideoWriter(str(video), cv2.VideoWriter.fourcc(*"MJPG"), 30, (640, 480))
+    for _ in range(20):
+        writer.write(models.image)
+    writer.release()
+    video.write_bytes(video.read_bytes()[: video.stat().st_size // 2])
+    lines, film = tmp_path / "o.jsonl", tmp_path / "o.mp4"
+    result = command("--video", video, "--viewer", "none", "--jsonl", lines, "--save-video", film)
+    assert result.exit_code == 1 and "of its 20 frames: it is cut off" in str(result.exception)
+    count = len(lines_of(lines)) - 1
+    assert 5 <= count < 15 and f"after {count} of" in str(result.exception)
+    assert cv2.VideoCapture(str(film)).get(cv2.CAP_PROP_FRAME_COUNT) == count
+
+
 def test_of_two_errors_the_first_ends_the_run(models, plant, pictures, tmp_path, monkeypatch, caplog):
     def fail(self, *_):
         raise SemihandError(f"{type(self).__name__} failed.")
