@@ -119,6 +119,7 @@ def test_transforms_stay_in_their_ranges():
     shift = maps[:, :, 2] / scale[:, None] / 2  # shares of the crop's side
     assert 0.99 * config.shift < shift.abs().max() <= config.shift + 1e-5
     assert_close(shift.mean(0), torch.zeros(2), atol=2e-3, rtol=0)
+    assert torch.corrcoef(shift.T)[0, 1].abs() < 0.05  # the two axes have nothing to do with each other
 
 
 def test_some_turns_are_free():
