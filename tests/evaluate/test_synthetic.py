@@ -49,9 +49,13 @@ def test_mirrored_hand_has_mirrored_labels(renderer):
         assert_array_equal(mirrored.image, plain.image[:, ::-1])
         assert_array_equal(mirrored.mask, plain.mask[:, ::-1])
         assert_allclose(project(mirrored.xyz.astype(float), matrix(mirrored.K)), mirrored.uv, atol=2e-3)
-        assert_allclose(mirrored.uv + plain.uv * [1, -1], np.stack([np.full(21, SIZE - 1), np.zeros(21)], -1), atol=1e-5)
+        assert_allclose(
+            mirrored.uv + plain.uv * [1, -1], np.stack([np.full(21, SIZE - 1), np.zeros(21)], -1), atol=1e-5
+        )
         assert_allclose(mirrored.xyz[:, 1:], plain.xyz[:, 1:])
-        at = np.round(mirrored.uv).astype(int)  # the mirrored labels sit on the same pixels of the mirrored picture
+        at = np.round(mirrored.uv).astype(
+            int
+        )  # the mirrored labels sit on the same pixels of the mirrored picture
         was = np.round([SIZE - 1, 0] + mirrored.uv * [-1, 1]).astype(int)
         assert_array_equal(mirrored.image[at[:, 1], at[:, 0]], plain.image[was[:, 1], was[:, 0]])
 
@@ -114,7 +118,10 @@ def test_preview_is_a_sheet_of_the_asked_pictures(tmp_path):
 def test_preview_draws_labels_on_every_third_picture(tmp_path):
     run("synth", "preview", "--out", tmp_path / "a.png", "--count", 3, "--size", 64, "--seed", SEED)
     renderer, sheet = SceneRenderer(SceneConfig(size=64), SEED), cv2.imread(str(tmp_path / "a.png"))
-    changed = [np.abs(sheet[:, 64 * i : 64 * (i + 1), ::-1].astype(int) - renderer.render(i).image).max() for i in range(3)]
+    changed = [
+        np.abs(sheet[:, 64 * i : 64 * (i + 1), ::-1].astype(int) - renderer.render(i).image).max()
+        for i in range(3)
+    ]
     assert changed[:2] == [0, 0] and changed[2] > 100
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_allclose
 
 from semihand.errors import SemihandError
 from semihand.models.joints import MIDDLE_MCP, TIPS, WRIST
@@ -68,7 +68,14 @@ def test_other_number_or_seed_other_picture():
 
 def test_shapes_and_types(clean):
     sample = clean[0]
-    kinds = {"image": (96, 96, 3), "mask": (48, 48), "uv": (21, 2), "xyz": (21, 3), "K": (4,), "visible": (21,)}
+    kinds = {
+        "image": (96, 96, 3),
+        "mask": (48, 48),
+        "uv": (21, 2),
+        "xyz": (21, 3),
+        "K": (4,),
+        "visible": (21,),
+    }
     for name, shape in kinds.items():
         assert getattr(sample, name).shape == shape
     assert sample.image.dtype == sample.mask.dtype == np.uint8
@@ -239,7 +246,9 @@ def test_turning_the_hand_about_the_optical_axis_turns_picture_and_labels():
         focal, center = renderer._aim(joints @ turn.T)
         rng = np.random.default_rng(1)
         mask = renderer._draw_pixels(rng, turned, focal, center, draw_look(rng, 0))[2]
-        samples.append(renderer._label(np.zeros((96, 96, 3), np.uint8), mask, joints @ turn.T, focal, center, True))
+        samples.append(
+            renderer._label(np.zeros((96, 96, 3), np.uint8), mask, joints @ turn.T, focal, center, True)
+        )
     before, after = samples
     assert_allclose(after.uv, np.stack([before.uv[:, 1], 95 - before.uv[:, 0]], -1), atol=2e-3)
     assert_allclose(after.xyz[:, 2], before.xyz[:, 2], atol=1e-7)
