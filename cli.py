@@ -36,7 +36,8 @@ def track(
     camera: Annotated[int | None, typer.Option(min=0, help="Webcam by number [default: 0, without --video and --images].")] = None,
     video: Annotated[str | None, typer.Option(metavar="FILE", help="Video file instead of a webcam.")] = None,
     images: Annotated[str | None, typer.Option(metavar="DIR", help="Folder of pictures, or one picture. Each stands for itself unless --fps is given.")] = None,
-    model: Annotated[str, typer.Option(metavar="NAME|FILE", help="Released or personal model by name, or an .onnx file.")] = "lite",
+    model: Annotated[str | None, typer.Option(metavar="NAME|FILE", help="Released or personal model by name, or an .onnx file [default: the one of `semihand models use`, else lite].")] = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Take over a newer model while tracking: installed, chosen or rolled back meanwhile.")] = False,
     device: Annotated[str, typer.Option(help="auto, cuda or cpu. auto says what it took; cuda fails where CUDA does not run.")] = "auto",
     hands: Annotated[int, typer.Option(min=1, max=8, help="Track at most so many hands.")] = 2,
     save_video: Annotated[str | None, typer.Option(metavar="FILE", help="Write the overlay as a video (.mp4, .mov, .mkv, .avi).")] = None,
@@ -66,7 +67,7 @@ def track(
 
     try:
         options = TrackOptions(
-            camera=camera, video=video, images=images, width=width, height=height, fps=fps, model=model,
+            camera=camera, video=video, images=images, width=width, height=height, fps=fps, model=model, follow=follow,
             device=device, threads=threads, hands=hands, focal=f, smooth=not no_smooth, save_video=save_video,
             jsonl=jsonl, csv=csv, npz=npz, viewer=viewer, mirror=mirror, max_frames=max_frames,
         )  # fmt: skip
@@ -78,7 +79,7 @@ def track(
 @app.command("eval")
 def evaluate(
     data: Annotated[list[Path], typer.Option(metavar="FOLDER", help="Sequence folder; give the option again for more.")],
-    model: Annotated[str, typer.Option(metavar="NAME|FILE", help="Released or personal model by name, or an .onnx file.")] = "lite",
+    model: Annotated[str | None, typer.Option(metavar="NAME|FILE", help="Released or personal model by name, or an .onnx file [default: the one of `semihand models use`, else lite].")] = None,
     crop: Annotated[Literal["label", "detector"], typer.Option(help="Crops round the labelled joints, or as the detector finds the hand.")] = "label",
     device: Annotated[str, typer.Option(help="auto, cuda or cpu. cuda fails where CUDA does not run.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
@@ -246,12 +247,63 @@ def export(
     typer.echo(f"{report.path}: {report.megabytes:.1f} MB")
 
 
+models_app = typer.Typer(no_args_is_help=True, help="Released and personal models: list them, choose the default, go back, delete.")
+app.add_typer(models_app, name="models")
+
+_MODEL_NAME = typer.Argument(metavar="NAME", help="A name of `semihand models list`.")
+
+
+@models_app.command("list")
+def models_list(as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False) -> None:
+    """All models: where each comes from, its versions, what the last adaptation changed. The default is marked."""
+    from .models.listing import table, to_json
+    from .models.registry import installed
+
+    typer.echo((to_json if as_json else table)(installed()))
+
+
+@models_app.command("show")
+def models_show(name: Annotated[str, _MODEL_NAME]) -> None:
+    """One model: its files, every version that is kept, and the record of the one in use."""
+    from .models.listing import details
+    from .models.registry import find
+
+    typer.echo(details(find(name)))
+
+
+@models_app.command("use")
+def models_use(name: Annotated[str, _MODEL_NAME]) -> None:
+    """Make a model the default of track, eval and demo; `semihand models use lite` goes back to the released one."""
+    from .models.registry import use
+
+    typer.echo(f"{use(name).name} is the default now.")
+
+
+@models_app.command("rollback")
+def models_rollback(
+    name: Annotated[str, _MODEL_NAME],
+    version: Annotated[int | None, typer.Option("--to", min=1, metavar="VERSION", help="This one [default: the one that the version in use had replaced].")] = None,
+) -> None:  # fmt: skip
+    """Go back to a former version of a personal model. The version left stays; --to brings it back."""
+    from .models.registry import rollback
+
+    typer.echo(f"{name} is version {rollback(name, version).version} now.")
+
+
+@models_app.command("remove")
+def models_remove(name: Annotated[str, _MODEL_NAME]) -> None:
+    """Delete a personal model with all its versions. Its recording stays."""
+    from .models.registry import remove
+
+    typer.echo(f"Deleted {remove(name)}")
+
+
 @app.command()
 def demo(
     frames: Annotated[int, typer.Option(min=1, help="How many frames to render and track, 30 of them a second.")] = 150,
     hands: Annotated[int, typer.Option(min=1, max=2, help="One right hand, or both hands of a person.")] = 1,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the overlay video and the joints.")] = Path("semihand-demo"),
-    model: Annotated[str, typer.Option(metavar="NAME|FILE", help="Released or personal model by name, or an .onnx file.")] = "lite",
+    model: Annotated[str | None, typer.Option(metavar="NAME|FILE", help="Released or personal model by name, or an .onnx file [default: the one of `semihand models use`, else lite].")] = None,
     device: Annotated[str, typer.Option(help="auto, cuda or cpu. cuda fails where CUDA does not run.")] = "auto",
 ) -> None:  # fmt: skip
     """Render a short clip of hands with known truth, track it, and say how well and how fast. Needs no camera.

@@ -25,7 +25,7 @@ Source = Callable[[Sequence], "list[Prediction | None]"]
 
 def run_eval(
     folders: list[Path],
-    model_name: str,
+    model_name: str | None,
     crop: str = "label",
     device: str = "auto",
     as_json: bool = False,

@@ -34,11 +34,11 @@ NEAR = 0.5
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """clip: what to render; out: folder for the files; model, device: as in `semihand track`."""
+    """clip: what to render; out: folder for the files; model, device: as in `semihand track`; None is the default model."""
 
     clip: ClipConfig = ClipConfig()
     out: Path = Path("semihand-demo")
-    model: str = "lite"
+    model: str | None = None
     device: str = "auto"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import json
 import logging
@@ -17,6 +16,7 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from ..errors import SemihandError
+from .cuda import CUDA_HELP, cuda_driver_present, preload_cuda
 from .joints import BONES, JOINT_ORDER, NUM_JOINTS
 
 log = logging.getLogger(__name__)
@@ -31,6 +31,8 @@ OUTPUT_SHAPES = ((NUM_JOINTS, 2), (NUM_JOINTS,), (64, 64), (NUM_JOINTS,))
 WEIGHTS = Path(__file__).parent / "weights"
 #: Files in the weights folder that find hands and are no model of semihand's.
 DETECTOR_FILES = frozenset({"palm_detection", "hand_landmark"})
+#: In a personal model's folder: the number of the version in use. In the folder of all: the default model's name.
+CURRENT, DEFAULT_FILE, RELEASED_DEFAULT = "current", "default.txt", "lite"
 
 #: What ONNX Runtime raises on a file that it cannot read or run.
 ORT_ERRORS = tuple(
@@ -142,22 +144,42 @@ def data_dir() -> Path:
 
 
 def personal_models_dir() -> Path:
-    """Folder of the user's adapted models, NAME.onnx each."""
+    """Folder of the user's adapted models: NAME/NUMBER/NAME.onnx (see `models.registry`), or NAME.onnx put there by hand."""
     return data_dir() / "models"
 
 
 def available_models() -> dict[str, Path]:
     """Names and files of all models; a personal model hides a released one of the same name."""
-    folders = (WEIGHTS, personal_models_dir())
-    files = [file for folder in folders if folder.is_dir() for file in sorted(folder.glob("*.onnx"))]
+    mine = personal_models_dir()
+    files = [file for folder in (WEIGHTS, mine) if folder.is_dir() for file in sorted(folder.glob("*.onnx"))]
+    files += [file for file in map(current_file, sorted(mine.glob(f"*/{CURRENT}"))) if file.is_file()]
     return {file.stem: file for file in files if file.stem not in DETECTOR_FILES and file.name[0] != "."}
 
 
-def resolve_model(name_or_path: str | Path) -> Path:
-    """File of a model: a path as it is, else a personal, else a released model of that name.
+def current_file(pointer: Path) -> Path:
+    """The model file that a personal model's pointer NAME/current names; it may be gone by now."""
+    name = pointer.parent.name
+    try:
+        return pointer.parent / pointer.read_text().strip() / f"{name}.onnx"
+    except FileNotFoundError:  # removed since it was listed
+        return pointer.parent / f"{name}.onnx"
+
+
+def default_model() -> str:
+    """The model that is used where none is named: what `semihand models use` chose, else the released lite."""
+    try:
+        return (personal_models_dir() / DEFAULT_FILE).read_text().strip()
+    except FileNotFoundError:
+        return RELEASED_DEFAULT
+
+
+def resolve_model(name_or_path: str | Path | None) -> Path:
+    """File of a model: a path as it is, else a personal, else a released model of that name; None is the default.
 
     Raises SemihandError where there is none.
     """
+    if name_or_path is None:
+        return _resolve_default()
     path = Path(name_or_path).expanduser()
     if path.is_file():
         return path
@@ -167,6 +189,16 @@ def resolve_model(name_or_path: str | Path) -> Path:
     if found is None:
         raise SemihandError(
             f"No model is called {path.name!r}. Names: {_names()}. A path to a .onnx file works too."
+        )
+    return found
+
+
+def _resolve_default() -> Path:
+    name = default_model()
+    found = available_models().get(name)
+    if found is None:
+        raise SemihandError(
+            f"The default model {name!r} does not exist. Names: {_names()}. Choose one: semihand models use NAME."
         )
     return found
 
@@ -198,8 +230,8 @@ def session_options(threads: int | None = None) -> ort.SessionOptions:
     return options
 
 
-def open_model(name_or_path: str | Path, device: str = "auto", threads: int | None = None) -> Model:
-    """Open a model by name or path on `device` "auto" | "cpu" | "cuda".
+def open_model(name_or_path: str | Path | None, device: str = "auto", threads: int | None = None) -> Model:
+    """Open a model by name or path (None: the default model) on `device` "auto" | "cpu" | "cuda".
 
     "auto" takes CUDA where it really runs and says what it took; "cuda" raises SemihandError where it does not.
     Raises SemihandError too on files that are missing, truncated, of another kind or joint order.
@@ -246,43 +278,15 @@ def _open_cuda(content: bytes, path: Path, sha256: str, threads: int | None) -> 
     session, info = _open(content, path, ["CUDAExecutionProvider", "CPUExecutionProvider"], threads)
     if session.get_providers()[0] != "CUDAExecutionProvider":
         raise SemihandError(
-            f"CUDA does not run: ONNX Runtime took {session.get_providers()[0]}. {_CUDA_HELP}"
+            f"CUDA does not run: ONNX Runtime took {session.get_providers()[0]}. {CUDA_HELP}"
         )
     model = Model(session, info, "cuda", sha256, path)
     try:
         model.run(np.zeros((1, info.input_size, info.input_size, 3), np.uint8))
     except ORT_ERRORS as error:
-        raise SemihandError(f"CUDA does not run: {_first_line(error)}. {_CUDA_HELP}") from error
+        raise SemihandError(f"CUDA does not run: {_first_line(error)}. {CUDA_HELP}") from error
     log.info("%s runs on CUDA.", info.name)
     return model
-
-
-_CUDA_HELP = "`semihand doctor` says what is missing; --device cpu works everywhere."
-
-
-def cuda_driver_present() -> bool:
-    """True where NVIDIA's driver is installed and knows at least one GPU."""
-    try:
-        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-    except OSError:
-        return False
-    count = ctypes.c_int(0)
-    return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
-
-
-def preload_cuda() -> None:
-    """Load the CUDA libraries that PyTorch brings, so that ONNX Runtime's CUDA provider finds them.
-
-    Raises SemihandError where this ONNX Runtime has no CUDA provider or the machine no NVIDIA GPU.
-    """
-    if "CUDAExecutionProvider" not in ort.get_available_providers():
-        raise SemihandError(
-            "CUDA does not run: the installed onnxruntime has no CUDA provider. "
-            "Uninstall onnxruntime and install onnxruntime-gpu, or use --device cpu."
-        )
-    if not cuda_driver_present():
-        raise SemihandError(f"CUDA does not run: no NVIDIA driver or GPU was found. {_CUDA_HELP}")
-    ort.preload_dlls()
 
 
 def _first_line(error: Exception) -> str:

@@ -3,7 +3,8 @@
 JSONL: a header line, then one line a frame (the fields stand in `header` and `frame_record`).
 CSV: one row per frame, hand and joint (tidy, so that pandas groups and pivots it), columns CSV_COLUMNS.
 NPZ: one row per frame and hand, stacked: frame (N,), t (N,), id (N,), handedness (N,), score (N,), uv (N, 21, 2),
-depth_mm (N, 21), xyz_m (N, 21, 3), confidence (N, 21); of all frames frames (F,) and times (F,), and the header as JSON.
+depth_mm (N, 21), xyz_m (N, 21, 3), confidence (N, 21); of all frames frames (F,) and times (F,), and the header as JSON
+(with later_models where `--follow` took some over, each with the number of frames before it).
 Units and frames as in `HandPose`; depths are millimetres.
 """
 
@@ -45,6 +46,9 @@ class Writer(ABC):
     @abstractmethod
     def write(self, frame: Frame, poses: Sequence[HandPose], ms: dict[str, float], camera: dict) -> None:
         """One frame. camera: `camera_record` of the frame's picture."""
+
+    def change_model(self, model: dict) -> None:
+        """Another model (name, sha256, device) answers from the next frame on. Files without a place for it keep silent."""
 
     @abstractmethod
     def close(self) -> None:
@@ -152,21 +156,26 @@ class LineFile:
 
 
 class JsonlWriter(Writer):
-    """One JSON object a line: `header`, then a `frame_record` a frame. A new camera is told where it changes."""
+    """One JSON object a line: `header`, then a `frame_record` a frame. A new camera or model is told where it changes."""
 
     def __init__(self, path: str) -> None:
         self._file = LineFile(path)
         self._camera: dict | None = None
+        self._new_model: dict = {}
 
     def begin(self, first_line: dict) -> None:
         self._camera = first_line["camera"]
         self._write(first_line)
 
     def write(self, frame, poses, ms, camera) -> None:
-        record = frame_record(frame, poses, ms)
+        record = frame_record(frame, poses, ms) | self._new_model
+        self._new_model = {}
         if camera != self._camera:
             self._camera = record["camera"] = camera
         self._write(record)
+
+    def change_model(self, model: dict) -> None:
+        self._new_model = {"model": model}
 
     def close(self) -> None:
         self._file.close()
@@ -216,6 +225,7 @@ class NpzWriter(Writer):
         self._rows: list[tuple] = []
         self._times: list[tuple[int, float]] = []
         self._header: dict = {}
+        self._models: list[dict] = []
         try:
             # Made now, so that a folder without permission is told before the work and not after it.
             handle, self._temporary = tempfile.mkstemp(".part", self._path.name, self._path.parent)
@@ -225,6 +235,9 @@ class NpzWriter(Writer):
 
     def begin(self, first_line: dict) -> None:
         self._header = first_line
+
+    def change_model(self, model: dict) -> None:
+        self._models.append({"after": len(self._times), **model})
 
     def write(self, frame, poses, ms, camera) -> None:
         self._times.append((frame.index, frame.time))
@@ -258,7 +271,7 @@ class NpzWriter(Writer):
             "uv": stacked[..., :2], "depth_mm": stacked[..., 2], "xyz_m": stacked[..., 3:6], "confidence": stacked[..., 6],
             "frames": np.array([index for index, _ in self._times], np.int64),
             "times": np.array([time for _, time in self._times], np.float64),
-            "header": np.array(json.dumps(self._header)),
+            "header": np.array(json.dumps(self._header | ({"later_models": self._models} if self._models else {}))),
         }  # fmt: skip
 
 

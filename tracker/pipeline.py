@@ -56,13 +56,18 @@ class Tracker:
         focal: float | None = None,
     ) -> None:
         """focal: the camera's focal length in pixels where known, else 0.85 of the picture's longer side."""
-        self.model, self.config, self.focal = model, config, focal
+        self.config, self.focal = config, focal
         self.ms = dict.fromkeys(STAGES, 0.0)
-        self._estimator = Estimator(model)
+        self.use(model)
         self._finder = Finder(detector, landmarker, config.hands, config.find, config.crop, config.identity)
-        self._factor = float(model.info.crop_factor)
         self._intrinsics: tuple[tuple[int, int], np.ndarray] | None = None
         self.reset()
+
+    def use(self, model: Network) -> None:
+        """From the next frame on, this network answers. Hands that are followed stay so; its input may have another size."""
+        self.model = model
+        self._estimator = Estimator(model)
+        self._factor = float(model.info.crop_factor)
 
     def reset(self) -> None:
         """Forget all hands: the next frame has nothing to do with the last one. Ids start at 1 again."""

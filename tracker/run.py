@@ -8,7 +8,8 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -18,77 +19,17 @@ from ..errors import SemihandError
 from .camera import CameraConfig, Source, Webcam
 from .draw import draw
 from .files import Pictures, VideoFile
+from .follow import Follower, Stamp, stamp
+from .options import TrackOptions
 from .output import CsvWriter, JsonlWriter, NpzWriter, Writer, camera_record, header
 from .pipeline import Tracker, TrackerConfig
 from .smooth import SmoothConfig
 from .summary import Summary
 from .types import Frame, HandBox, HandPose
-from .video import CODECS, VideoSink
-from .viewer import VIEWERS, open_viewer
+from .video import VideoSink
+from .viewer import open_viewer
 
 logger = logging.getLogger(__name__)
-
-DEVICES = ("auto", "cuda", "cpu")
-
-
-@dataclass(frozen=True)
-class TrackOptions:
-    """What to track, with what, and where to. At most one of camera, video and images; none of them is camera 0.
-
-    width, height pixels and fps are asked of a camera; with images, fps says that they are frames at that rate.
-    focal: the camera's focal length in pixels where known.
-    """
-
-    camera: int | None = None
-    video: str | None = None
-    images: str | None = None
-    width: int | None = None
-    height: int | None = None
-    fps: float | None = None
-    model: str = "lite"
-    device: str = "auto"
-    threads: int | None = None
-    hands: int = 2
-    focal: float | None = None
-    smooth: bool = True
-    save_video: str | None = None
-    jsonl: str | None = None
-    csv: str | None = None
-    npz: str | None = None
-    viewer: str = "auto"
-    mirror: bool = False
-    max_frames: int | None = None
-
-    def __post_init__(self) -> None:
-        """Raises ValueError on options that contradict each other."""
-        given = [name for name in ("camera", "video", "images") if getattr(self, name) is not None]
-        if len(given) > 1:
-            raise ValueError(f"--{' and --'.join(given)} exclude each other: name one source.")
-        if given not in ([], ["camera"]) and (self.width or self.height):
-            raise ValueError(
-                f"--width and --height are asked of a camera; they mean nothing with --{given[0]}."
-            )
-        if self.video is not None and self.fps:
-            raise ValueError("--fps means nothing with --video: a video file has its own rate.")
-        if self.device not in DEVICES:
-            raise ValueError(f"--device {self.device} is unknown. Known: {', '.join(DEVICES)}.")
-        if self.viewer not in VIEWERS:
-            raise ValueError(f"--viewer {self.viewer} is unknown. Known: {', '.join(VIEWERS)}.")
-        self._check_outputs()
-
-    def _check_outputs(self) -> None:
-        if self.save_video and Path(self.save_video).suffix.lower() not in CODECS:
-            raise ValueError(f"--save-video {self.save_video}: known endings are {', '.join(CODECS)}.")
-        used = {Path(path).resolve(): f"the input {path}" for path in (self.video, self.images) if path}
-        for option in ("save_video", "jsonl", "csv", "npz"):
-            path = getattr(self, option)
-            if path is None or path == "-":
-                continue
-            if Path(path).resolve() in used:
-                raise ValueError(
-                    f"--{option.replace('_', '-')} {path} would overwrite {used[Path(path).resolve()]}."
-                )
-            used[Path(path).resolve()] = f"--{option.replace('_', '-')}"
 
 
 def track(options: TrackOptions) -> Summary:
@@ -98,8 +39,11 @@ def track(options: TrackOptions) -> Summary:
     """
     with ExitStack() as stack:
         stopped = stack.enter_context(stop_on_signal())
+        running = stamp(options.model) if options.follow else None
         source, tracker = _open_all(options, stack)
         run = _Run(options, source, tracker, stack, stopped)
+        if options.follow:
+            run.follow(running, stack)
         progress = stack.enter_context(_progress(source, options.max_frames))
         run.summary.begin()
         for frame in source.frames():
@@ -164,12 +108,21 @@ def open_source(options: TrackOptions) -> Source:
 
 
 def _open_model(options: TrackOptions):
+    """A model that has been run, so that its first frame is as fast as the others."""
     from ..models.model_file import open_model
 
     model = open_model(options.model, device=options.device, threads=options.threads)
     size = model.info.input_size
     model.run(np.zeros((options.hands, size, size, 3), np.uint8))  # the first run of a batch size is slow
     model.run(np.zeros((1, size, size, 3), np.uint8))
+    return model
+
+
+def _open_newer(options: TrackOptions, path: Path):
+    from ..models.verify import check_runs
+
+    model = _open_model(replace(options, model=str(path)))
+    check_runs(model)
     return model
 
 
@@ -211,11 +164,19 @@ class _Run:
         )
         kinds = ((JsonlWriter, options.jsonl), (CsvWriter, options.csv), (NpzWriter, options.npz))
         self._writers: list[Writer] = [_opened(stack, path, kind) for kind, path in kinds if path is not None]
+        self._follower: Follower | None = None
         self._last_step = perf_counter()
         self._fps = 0.0
 
+    def follow(self, running: Stamp, stack: ExitStack) -> None:
+        """Take over newer models from now on; `running` was the model's stamp before it was opened."""
+        self._follower = Follower(self._options.model, running, partial(_open_newer, self._options))
+        stack.callback(self._follower.close)
+
     def step(self, frame: Frame) -> bool:
         """Track one frame and hand the result on. False when the user wants to stop."""
+        if self._follower:
+            self._take_over(frame)
         if self._source.independent:
             self._tracker.reset()
         poses = self._tracker.step(frame)
@@ -226,6 +187,18 @@ class _Run:
         go_on = self._show(frame, poses, ms["total"])
         self.summary.add(poses, ms | {"show": (perf_counter() - written) * 1e3})
         return go_on
+
+    def _take_over(self, frame: Frame) -> None:
+        model = self._follower.take()
+        if model is None:
+            return
+        self._tracker.use(model)
+        if self.summary.frames:  # before the first frame the header tells it
+            for writer in self._writers:
+                writer.change_model(self._model_record())
+        note = f"Model {model.path} took over at frame {frame.index}."
+        logger.info("%s", note)
+        self.summary.notes.append(note)
 
     def _write(self, frame: Frame, poses: list[HandPose], ms: dict[str, float]) -> None:
         if not self._writers:
@@ -252,13 +225,17 @@ class _Run:
         return self._viewer.show(frame, poses, shown)
 
     def _header(self, camera: dict) -> dict:
-        model, smooth = self._tracker.model, self._tracker.config.smooth
+        smooth = self._tracker.config.smooth
         return header(
             source=self._source.name,
-            model={"name": model.info.name, "sha256": model.sha256, "device": model.provider},
+            model=self._model_record(),
             camera=camera,
             smoothing=asdict(smooth) if smooth else None,
         )
+
+    def _model_record(self) -> dict:
+        model = self._tracker.model
+        return {"name": model.info.name, "sha256": model.sha256, "device": model.provider}
 
     def _measure_fps(self) -> None:
         now = perf_counter()

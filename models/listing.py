@@ -1,0 +1,91 @@
+"""Models as people and programs read them: `semihand models list` and `show`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .record import read_record
+from .registry import Installed
+
+#: So many indicators stand in the table; `show` has them all.
+MOST_INDICATORS = 3
+
+
+def table(models: Sequence[Installed]) -> str:
+    """One line a model; the default one is marked."""
+    head = ("", "name", "kind", "parent", "date", "version", "indicators")
+    rows = [head, *map(_row, models)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+    return "\n".join(lines + ["", "* is used where no --model is given."])
+
+
+def _row(model: Installed) -> tuple[str, ...]:
+    provenance = model.record.get("provenance", {})
+    count = len(model.versions)
+    return (
+        "*" if model.default else "",
+        model.name,
+        "personal" if model.personal else "released",
+        str(provenance.get("parent") or "-"),
+        model.record.get("installed", "-")[:10],
+        f"{model.version} ({count} kept)" if count else "-",
+        indicator_summary(provenance.get("indicators")) or "-",
+    )
+
+
+def indicator_summary(indicators: Any, most: int | None = MOST_INDICATORS) -> str:
+    """Numbers that stand both under "before" and "after", as "name 3.2 -> 2.1"; empty where there are none."""
+    if not isinstance(indicators, Mapping):
+        return ""
+    before, after = indicators.get("before"), indicators.get("after")
+    if not isinstance(before, Mapping) or not isinstance(after, Mapping):
+        return ""
+    names = [name for name, value in before.items() if _is_number(value) and _is_number(after.get(name))]
+    return ", ".join(f"{name} {before[name]:.3g} -> {after[name]:.3g}" for name in names[:most])
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def to_json(models: Sequence[Installed]) -> str:
+    """A list with one object a model."""
+    return json.dumps([_entry(model) for model in models], indent=2, ensure_ascii=False)
+
+
+def _entry(model: Installed) -> dict[str, Any]:
+    return {
+        "name": model.name,
+        "kind": "personal" if model.personal else "released",
+        "default": model.default,
+        "path": str(model.path),
+        "checkpoint": str(model.checkpoint) if model.checkpoint else None,
+        "version": model.version,
+        "versions": list(model.versions),
+        "record": model.record,
+    }
+
+
+def details(model: Installed) -> str:
+    """One model: its files, its versions, and what is known of the one in use."""
+    lines = [
+        f"{model.name}: {'personal' if model.personal else 'released'}{', the default' if model.default else ''}",
+        f"model    {model.path}",
+        f"weights  {model.checkpoint or '(none: it cannot be adapted further)'}",
+    ]
+    lines += [_version_line(model, number) for number in model.versions]
+    if model.record:
+        lines += ["", json.dumps(model.record, indent=2, ensure_ascii=False)]
+    return "\n".join(lines)
+
+
+def _version_line(model: Installed, number: int) -> str:
+    file = model.version_file(number)
+    record = read_record(file)
+    megabytes = sum(entry.stat().st_size for entry in file.parent.iterdir()) / 1e6
+    says = indicator_summary(record.get("provenance", {}).get("indicators"), None)
+    mark = "*" if number == model.version else " "
+    return f"{mark} {number:<6d} {record.get('installed', '-')}  {megabytes:.1f} MB  {says}".rstrip()
