@@ -101,7 +101,7 @@ def read_recording(folder: str | Path) -> Recording:
     Raises SemihandError where there is none, or its header is broken.
     """
     folder = resolve_recording(folder)
-    header = _read_header(folder)
+    header = read_header(folder)
     frames, broken = read_lines(folder / LINES)
     readable = tuple(frame for frame in frames if _decodes(frame.image))
     dropped = broken + len(frames) - len(readable)
@@ -164,7 +164,8 @@ def delete_recording(name: str) -> None:
         raise SemihandError(f"{folder} was not deleted completely: {error.strerror}. Try again.") from error
 
 
-def _read_header(folder: Path) -> RecordingHeader:
+def read_header(folder: Path) -> RecordingHeader:
+    """A recording's header alone. Raises SemihandError where it is broken or of another layout."""
     try:
         values = json.loads((folder / HEADER).read_bytes())
         if values.get("schema") == SCHEMA:
