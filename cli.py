@@ -230,6 +230,61 @@ def pretrain(
 
 
 @app.command()
+def adapt(
+    record: Annotated[bool, typer.Option("--record", help="Record first, guided on the screen, then adapt.")] = False,
+    source: Annotated[str | None, typer.Option("--from", metavar="NAME|PATH", help="A recording by name, a video, a folder of pictures, or a sequence folder.")] = None,
+    camera: Annotated[int | None, typer.Option(min=0, help="With --record: webcam by number [default: 0].")] = None,
+    video: Annotated[str | None, typer.Option(metavar="FILE", help="With --record: a video instead of a webcam.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the recording and of the personal model [default: the date, or the file's name].")] = None,
+    hand: Annotated[Literal["left", "right"] | None, typer.Option(help="With --record: which hand [default: the first one seen].")] = None,
+    viewer: Annotated[str, typer.Option(help="With --record: window, none, or auto.")] = "auto",
+    profile: Annotated[Literal["robust", "paper"], typer.Option(help="robust: what measured best; paper: SemiHand to the letter.")] = "robust",
+    teacher: Annotated[Literal["none", "detector"], typer.Option(help="detector: the landmark model that finds hands teaches too.")] = "none",
+    model: Annotated[str, typer.Option(metavar="NAME", help="Model to start from.")] = "lite",
+    crop: Annotated[Literal["detector", "label"], typer.Option(help="label: cut labelled sequence folders round their joints, for measuring.")] = "detector",
+    device: Annotated[str, typer.Option(help="auto, cuda or cpu.")] = "auto",
+    minutes: Annotated[float | None, typer.Option(min=0.1, help="Budget for the fine-tuning.")] = None,
+    iterations: Annotated[int | None, typer.Option(min=1, help="Rounds of labelling and training [default: 10].")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 0,
+    pictures: Annotated[Path | None, typer.Option(metavar="DIR", help="Synthetic pictures of `semihand synth cache` [default: rendered meanwhile].")] = None,
+    backgrounds: Annotated[Path | None, _BACKGROUNDS] = None,
+    check: Annotated[bool, typer.Option("--check", help="Click a few joints on held-out frames to measure the true change.")] = False,
+    no_install: Annotated[bool, typer.Option("--no-install", help="Only say whether the result is better.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run (or recording) of that name.")] = False,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the run: state, logs, report [default: in semihand's data folder].")] = None,
+) -> None:  # fmt: skip
+    """Make the model better at your hands, from your own frames that nobody labelled. Nothing leaves this machine.
+
+    Part of the recording is held out: only a model that is better on it is installed, else the old one stays.
+
+    \b
+    Examples:
+      semihand adapt --record --name mine            record a minute or two, then adapt
+      semihand adapt --from mine --teacher detector  the recording again, with a second teacher
+      semihand adapt --from hands.mp4 --minutes 5
+      semihand track --model my-mine --follow
+    """
+    from .adapt.record import RecordOptions
+    from .adapt.record import record as run_record
+    from .adapt.run import AdaptOptions
+    from .adapt.run import adapt as run
+
+    if record == (source is not None):
+        raise typer.BadParameter("Give either --record or --from NAME|PATH.")
+    if record:
+        try:
+            options = RecordOptions(camera=camera, video=video, name=name, hand=hand, viewer=viewer, resume=resume)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+        source, resume = run_record(options).name, False
+    typer.echo(run(AdaptOptions(
+        source=source, name=None if record or name is None else name, profile=profile, teacher=teacher, model=model, crop=crop,
+        device=device, minutes=minutes, pictures=pictures, backgrounds=backgrounds, out=out, resume=resume,
+        install=not no_install, check=check, seed=seed, iterations=iterations,
+    )).text)  # fmt: skip
+
+
+@app.command()
 def export(
     checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="Weights of `semihand pretrain` or `adapt` (.safetensors).")],
     out: Annotated[Path, typer.Option(metavar="FILE", help="Model file to write (.onnx).")],
@@ -296,6 +351,42 @@ def models_remove(name: Annotated[str, _MODEL_NAME]) -> None:
     from .models.registry import remove
 
     typer.echo(f"Deleted {remove(name)}")
+
+
+recordings_app = typer.Typer(no_args_is_help=True, help="Recordings of your hands: list them, look at them, delete them. They never leave this machine.")
+app.add_typer(recordings_app, name="recordings")
+
+
+@recordings_app.command("list")
+def recordings_list() -> None:
+    """All recordings with their size, and the folder they are in."""
+    from .adapt.recordings_text import list_text
+
+    typer.echo(list_text())
+
+
+@recordings_app.command("show")
+def recordings_show(
+    name: Annotated[str, typer.Argument(help="A name of `semihand recordings list`, or a recording's folder.")],
+    sheet: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a picture of frames spread over the recording (.png or .jpg).")] = None,
+) -> None:  # fmt: skip
+    """What a recording holds: hands, segments, what was left out and why, which poses it covers.
+
+    \b
+    Example: semihand recordings show mine --sheet sheet.png
+    """
+    from .adapt.recordings_text import show_text
+
+    typer.echo(show_text(name, sheet))
+
+
+@recordings_app.command("remove")
+def recordings_remove(name: Annotated[str, typer.Argument(help="A name of `semihand recordings list`.")]) -> None:
+    """Delete a recording for good. Models that were made from it stay."""
+    from .adapt.recording import delete_recording
+
+    delete_recording(name)
+    typer.echo(f"Deleted the recording {name}.")
 
 
 @app.command()

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from ..errors import SemihandError
 from ..tracker.camera import Source
-from ..tracker.run import TrackOptions, open_source, stop_on_signal
+from ..tracker.options import TrackOptions
+from ..tracker.run import open_source, stop_on_signal
 from .quality import Quality
 from .record_view import VIEWERS, open_view
 from .recorder import Recorder, RecorderConfig, Tools

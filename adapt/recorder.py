@@ -84,7 +84,7 @@ class Recorder:
         self._offset, self._last_kept, self._summarized = 0.0, -np.inf, monotonic()
         self._open_existing()
         first = self.writer.next_segment if self.writer else 0
-        self._segments = Segments(first, None if self.guide else config.segment)
+        self._segments = Segments(first, None if self.guide else _even(config.segment, source))
         self._take_began = first
 
     @property
@@ -242,3 +242,9 @@ def _spacing(source: Source, frames: int) -> float:
     if source.live or source.count is None:
         return 0.0
     return source.count / source.fps / frames if source.count > frames else 0.0
+
+
+def _even(seconds: float, source: Source) -> float:
+    """About so many seconds, such that a file divides into segments of one length: no stump is left at its end."""
+    length = (source.count or 0) / source.fps
+    return length / max(round(length / seconds), 1) if length > seconds else seconds
