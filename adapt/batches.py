@@ -17,13 +17,13 @@ def relative_depth(xyz: np.ndarray) -> np.ndarray:
 
 def fetch(cache: Cache, rows: np.ndarray, device: torch.device) -> dict[str, Tensor]:
     """Rows of the cache as tensors on the device, in the form that `augment.prepare` takes."""
-    batch = {
-        "image": torch.from_numpy(cache.image[rows]),
-        "mask": torch.from_numpy(cache.mask[rows]),
-        "uv": torch.from_numpy(cache.uv[rows]),
-        "depth": torch.from_numpy(relative_depth(cache.xyz[rows])),
-        "present": torch.from_numpy(cache.present[rows]),
-    }
+    return to_tensors({name: getattr(cache, name)[rows] for name in ("image", "mask", "uv", "xyz", "present")}, device)
+
+
+def to_tensors(arrays: dict[str, np.ndarray], device: torch.device) -> dict[str, Tensor]:
+    """Arrays of labelled pictures by field name (see `synth.cache.Cache`) as tensors; xyz becomes relative depth."""
+    batch = {name: torch.from_numpy(arrays[name]) for name in ("image", "mask", "uv", "present")}
+    batch["depth"] = torch.from_numpy(relative_depth(arrays["xyz"]))
     return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
 
 

@@ -47,7 +47,8 @@ class Cache:
         return len(self.image)
 
 
-def _shapes(count: int, size: int) -> dict:
+def array_shapes(count: int, size: int) -> dict:
+    """Shape and type of every array of `count` pictures of `size` pixels."""
     return {
         "image": ((count, size, size, 3), np.uint8),
         "mask": ((count, size // 2, size // 2), np.uint8),
@@ -77,7 +78,7 @@ def _create(folder: Path, description: dict, config: SceneConfig) -> None:
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, (shape, kind) in _shapes(description["count"], config.size).items():
+        for name, (shape, kind) in array_shapes(description["count"], config.size).items():
             np.lib.format.open_memmap(folder / f"{name}.npy", "w+", kind, shape).flush()
         record.with_suffix(".part").write_text(json.dumps(description, indent=1))
         record.with_suffix(".part").replace(record)

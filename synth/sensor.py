@@ -65,5 +65,6 @@ def degrade(rng, image, config: SensorConfig) -> np.ndarray:
     image = np.clip(image, 0, 255).astype(np.uint8)
     if rng.random() < config.jpeg * strength:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 95))]
-        image = cv2.imdecode(cv2.imencode(".jpg", image, quality)[1], cv2.IMREAD_COLOR)
+        encoded = cv2.imencode(".jpg", np.ascontiguousarray(image[..., ::-1]), quality)[1]  # OpenCV compresses BGR
+        image = np.ascontiguousarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR)[..., ::-1])
     return image

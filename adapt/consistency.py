@@ -1,0 +1,53 @@
+"""Consistency of a network with itself on pictures without labels (SemiHand Sec. 3.2 and 3.3)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..models.decode import Prediction
+from .losses import LossConfig, pose_distance
+from .views import View
+
+#: Literal pixel sums of mask terms are divided by the number of joints, as the pose terms are means over joints.
+JOINTS = 21
+
+
+def joint_mean(distance: Tensor, keep: Tensor) -> Tensor:
+    """(B,): mean of distances (B, 21) over the joints kept; 0 where none is."""
+    return (distance * keep).sum(-1) / keep.sum(-1).clamp(min=1)
+
+
+def within(uv: Tensor) -> Tensor:
+    """(B, 21) bool: joints on the 64-grid; the others teach nothing about their place."""
+    return ((uv > -0.5) & (uv < 63.5)).all(-1)
+
+
+def pose_loss(prediction: Prediction, uv: Tensor, depth: Tensor, config: LossConfig, weight: Tensor | None = None) -> Tensor:
+    """(B,): l of the prediction to a label uv (B, 21, 2), depth (B, 21), over the joints on the grid.
+
+    weight (B, 21): how much each joint's label counts.
+    """
+    keep = within(uv.detach()).float()
+    keep = keep if weight is None else keep * weight
+    distance = pose_distance(prediction.uv, prediction.depth, uv, depth, config)
+    if weight is None:
+        return joint_mean(distance, keep)
+    return (distance * keep).sum(-1) / uv.shape[1]
+
+
+def view_loss(
+    plain: Prediction, seen: Prediction, view: View, config: LossConfig, valid: Tensor, stop_gradient: bool = False
+) -> Tensor:
+    """(B,): Eq. (10), l(f(T(x)), T(f(x))) + |w(T(x)) - T(w(x))|_1; the view's cells unknown to the crop are left out.
+
+    plain: of x, seen: of T(x). valid (B, 64, 64) bool: cells of the plain crop that the camera saw.
+    stop_gradient: T(f(x)) is a fixed target. Both branches learn otherwise, as in the paper.
+    """
+    uv, depth, mask = plain.uv, plain.depth, plain.mask_logits.sigmoid()
+    if stop_gradient:
+        uv, depth, mask = uv.detach(), depth.detach(), mask.detach()
+    pose = pose_loss(seen, view.pose(uv), depth, config)
+    known = view.mask(valid.float()) > 0.99
+    apart = (seen.mask_logits.sigmoid() - view.mask(mask)).abs() * known
+    return pose + apart.sum((1, 2)) / JOINTS

@@ -1,0 +1,125 @@
+"""What one fine-tuning does: the paper's recipe to the letter, the one that measures best, and rows for ablations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from ..errors import SemihandError
+from .augment import AugmentConfig
+from .losses import PAPER_LOSS, LossConfig
+from .pseudo_labels import LabelConfig
+from .views import ViewConfig
+
+BATCH_NORMS = ("mixed", "frozen", "split")
+#: Jitter of A beside its geometry: strengths of the paper's kinds of change.
+PAPER_COLOUR = AugmentConfig(gain=0.15, brightness=0.25, contrast=(0.5, 1.5), grey=0.2, erase=0.5)
+
+
+@dataclass(frozen=True)
+class FinetuneConfig:
+    """One fine-tuning.
+
+    iterations: K, each one `passes` passes over the unlabelled crops, or `steps` steps whatever their number. rate,
+    late_rate: Adam's, the late one from iteration `late_from` on. labelled, unlabelled: pictures of each kind in a batch. pseudo_weight, view_weight,
+    circles_weight, teacher_weight: of the unlabelled losses against the supervised one (λ_c for the consistency terms).
+    ungated_registered: Eq. (6)'s second term trains every picture on its registered pose. labelled_consistency: the
+    consistency terms on synthetic pictures too. stop_gradient: the unperturbed branch is a fixed target. teacher_mean:
+    decay of the averaged network that makes the labels and is the result; 0: the trained network itself.
+    through_norm: real pictures take part in the batch statistics even where no loss looks at them. batch_norm "mixed":
+    statistics of the joint batch; "split": synthetic and real pictures apart; "frozen": the source's.
+    skip_below_iou, free_joints: of the circle loss, see `models.circles.cross_modal`.
+    """
+
+    profile: str
+    iterations: int = 10
+    passes: float = 1.0
+    steps: int | None = None
+    rate: float = 1e-4
+    late_rate: float = 1e-5
+    late_from: int = 5
+    labelled: int = 64
+    unlabelled: int = 64
+    loss: LossConfig = PAPER_LOSS
+    labels: LabelConfig = LabelConfig()
+    views: ViewConfig = ViewConfig()
+    colour: AugmentConfig = PAPER_COLOUR
+    pseudo_weight: float = 1.0
+    view_weight: float = 0.1
+    circles_weight: float = 0.1
+    teacher_weight: float = 0.0
+    ungated_registered: bool = True
+    labelled_consistency: bool = True
+    stop_gradient: bool = False
+    teacher_mean: float = 0.0
+    through_norm: bool = True
+    batch_norm: str = "mixed"
+    circle_layout: str = "paper"
+    circle_stride: int = 1
+    skip_below_iou: float = 0.0
+    free_joints: tuple[int, ...] = ()
+    clip: float = 5.0
+    seed: int = 0
+
+    def __post_init__(self):
+        if self.batch_norm not in BATCH_NORMS:
+            raise SemihandError(f"Batch norm {self.batch_norm!r} is unknown: {', '.join(BATCH_NORMS)}.")
+        if self.iterations < 1 or self.labelled < 2 or self.unlabelled < 2 or not self.passes > 0:
+            raise SemihandError(f"A fine-tuning needs iterations, passes and at least 2 pictures of a kind, not {self}.")
+
+    @property
+    def uses_unlabelled(self) -> bool:
+        """Whether the user's pictures take part at all, if only in the batch statistics."""
+        losses = self.pseudo_weight, self.view_weight, self.circles_weight, self.teacher_weight
+        return self.through_norm or any(losses)
+
+    def weight(self, name: str) -> float:
+        """Factor of a loss: the unlabelled ones share the pose's own factor, so that all pose terms are alike."""
+        if name == "supervised":
+            return 1.0
+        factors = {"unsupervised": self.pseudo_weight, "view": self.view_weight, "circles": self.circles_weight,
+                   "teacher": self.teacher_weight}  # fmt: skip
+        return factors[name] * self.loss.pose_weight
+
+    def for_crop(self, crop_factor: float) -> FinetuneConfig:
+        """The paper's constants for crops of this factor instead of 2: errors in pixels are larger by 2 / factor.
+
+        λ_d stays isotropic, τ and the perturbations' shift mean the same on the hand. Only squared losses need it.
+        """
+        grown = (2.0 / crop_factor) ** 2
+        labels = replace(self.labels, tau=self.labels.tau * grown, depth_weight=self.labels.depth_weight * grown)
+        if self.loss.pose != "squared":
+            return replace(self, labels=labels)
+        return replace(self, labels=labels, loss=replace(self.loss, depth_weight=self.loss.depth_weight * grown))
+
+    def learning_rate(self, iteration: int) -> float:
+        """Rate of iteration t = 1..K."""
+        return self.rate if iteration < self.late_from else self.late_rate
+
+
+PAPER = FinetuneConfig("paper")
+
+ROBUST = FinetuneConfig(
+    "robust",
+    labelled=24,
+    unlabelled=24,
+    loss=LossConfig(),
+    labels=LabelConfig(gate="quantile", draws=4, own_template=True),
+    views=ViewConfig(turn=30.0),
+    colour=AugmentConfig(),
+    view_weight=1.0,
+    circles_weight=1.0,
+    ungated_registered=False,
+    labelled_consistency=False,
+    teacher_mean=0.97,
+    circle_layout="fitted",
+    skip_below_iou=0.5,
+)
+
+PROFILES = {"paper": PAPER, "robust": ROBUST}
+
+
+def named_profile(name: str, **changes) -> FinetuneConfig:
+    """A profile with some values changed. Raises SemihandError on an unknown name."""
+    if name not in PROFILES:
+        raise SemihandError(f"Profile {name!r} is unknown: {', '.join(PROFILES)}.")
+    return replace(PROFILES[name], **changes)

@@ -1,0 +1,255 @@
+"""`semihand adapt`: from a recording to a personal model that is proven better, or to an honest no."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..errors import SemihandError
+from ..evaluate.sequence import FILE_NAME
+from ..models.checkpoint import atomic_file, load_checkpoint, provenance, save_checkpoint
+from ..models.export import export_network
+from ..models.model_file import data_dir
+from ..models.registry import checkpoint_of, install
+from ..synth.cache import open_cache
+from ..synth.feed import Feed, FixedPictures
+from .crops import CropSet, cut_crops
+from .examples import ExampleLabels, held_out_pictures
+from .finetune import Finetuning
+from .gate import Decision, decide, split_held_out
+from .indicators import Indicators, measure
+from .landmarks import LandmarkObserver
+from .profiles import FinetuneConfig, named_profile
+from .recording import read_recording, recording_folder, recording_hash, resolve_recording
+from .record import RecordOptions, record
+from .report import terminal_summary, write_report
+from .sources import SourceFrame, open_source
+from .teacher import detector_labels
+from .views import predict
+
+log = logging.getLogger(__name__)
+
+#: Fewer crops than this teach nothing that holds elsewhere.
+LEAST_CROPS = 40
+VIDEOS = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v"})
+TEACHERS = ("none", "detector")
+
+
+@dataclass(frozen=True)
+class AdaptOptions:
+    """What to adapt on, how, and what to do with the result.
+
+    source: recording (name or folder), video, folder of pictures or sequence folder; name: of the personal model,
+    "my-" and the source's by default. crop "label": sequence folders are cropped by their labels. model: where to
+    start from. minutes: budget of the fine-tuning. pictures: finished synthetic cache instead of rendering meanwhile.
+    check: let the user click joints of held-out frames. install False: only say whether it would be.
+    """
+
+    source: str
+    name: str | None = None
+    profile: str = "robust"
+    teacher: str = "none"
+    model: str = "lite"
+    crop: str = "detector"
+    device: str = "auto"
+    minutes: float | None = None
+    pictures: Path | None = None
+    backgrounds: Path | None = None
+    out: Path | None = None
+    resume: bool = False
+    install: bool = True
+    check: bool = False
+    seed: int = 0
+    iterations: int | None = None
+
+    def __post_init__(self):
+        if self.teacher not in TEACHERS:
+            raise SemihandError(f"Teacher {self.teacher!r} is unknown: {', '.join(TEACHERS)}.")
+
+    @property
+    def made_name(self) -> str:
+        """The personal model's name."""
+        stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in Path(self.source).stem)
+        return self.name or f"my-{stem.strip('-')}"
+
+    @property
+    def folder(self) -> Path:
+        """Where the run keeps its state, logs and report."""
+        return self.out or data_dir() / "adaptations" / self.made_name
+
+    def config(self) -> FinetuneConfig:
+        """The profile with what was asked for."""
+        changes = {"seed": self.seed} | ({"iterations": self.iterations} if self.iterations else {})
+        config = named_profile(self.profile, **changes)
+        return config.with_teacher() if self.teacher == "detector" else config
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """The outcome. text: for the terminal."""
+
+    folder: Path
+    decision: Decision
+    text: str
+
+
+def adapt(options: AdaptOptions) -> Adapted:
+    """Fine-tune on the source's frames, compare before and after on held-out ones, install what is better.
+
+    Raises SemihandError where there is too little to learn from or the training goes wrong; the model in use stays.
+    """
+    begun = time.monotonic()
+    _make_folder(options)
+    checkpoint_file = checkpoint_of(options.model)
+    checkpoint = load_checkpoint(checkpoint_file)
+    frames, source_hash = _frames(options)
+    crops = _crops(frames, checkpoint, options)
+    train_rows, held_rows = split_held_out(crops, seed=options.seed)
+    train, held = crops.take(train_rows), crops.take(held_rows)
+    log.info("%d crops to learn from, %d held out to judge by.", len(train), len(held))
+    with _pictures(options) as pictures:
+        finetuning = _finetuning(checkpoint, train, pictures, options)
+        device = finetuning.process.device
+        source_network = checkpoint.build().to(device).eval()
+        synthetic = pictures.draw(256, np.random.default_rng(12345))
+        before = measure(source_network, held, device, synthetic)
+        examples = ExampleLabels(finetuning)
+        network = finetuning.run(options.minutes, examples.note)
+        after = measure(network, held, device, synthetic, reference=source_network)
+    decision = decide(before, after)
+    _write(options.folder / "labels.npz", examples.arrays())
+    _write(options.folder / "heldout.npz", held_out_pictures(held, source_network, network, before, after, device))
+    _write_json(options.folder / "indicators.json", {
+        "before": before.values(), "after": after.values(), "decision": asdict(decision),
+    })  # fmt: skip
+    told = _told(options, finetuning, checkpoint_file, source_hash, len(train), len(held), time.monotonic() - begun)
+    _write_json(options.folder / "run.json", told)
+    if options.check:
+        from .check import run_check
+
+        run_check(options.folder)
+    _keep(options, network, checkpoint, held, told, decision)
+    write_report(options.folder)
+    return Adapted(options.folder, decision, terminal_summary(options.folder))
+
+
+def _make_folder(options: AdaptOptions) -> None:
+    folder = options.folder
+    if not options.resume and (folder / "state.pt").exists():
+        for old in ("state.pt", "iterations.csv", "labels.npz", "heldout.npz", "indicators.json", "run.json"):
+            (folder / old).unlink(missing_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SemihandError(f"The folder {folder} could not be made: {error.strerror}. Choose another --out.") from error
+
+
+def _frames(options: AdaptOptions) -> tuple[list[SourceFrame], str]:
+    """Frames with a hand and the hash of where they come from; a video or pictures become a recording first."""
+    path = Path(options.source).expanduser()
+    if (path / FILE_NAME).is_file():
+        frames = open_source(path, options.crop, LandmarkObserver())
+        return frames, f"{path.name}, {len(frames)} pictures"
+    folder = _recorded(path, options)
+    recording = read_recording(folder)
+    return open_source(folder, options.crop, LandmarkObserver()), recording_hash(recording)
+
+
+def _recorded(path: Path, options: AdaptOptions) -> Path:
+    """The recording's folder; made from a video or a folder of pictures where it is none yet."""
+    video = path.is_file() and path.suffix.lower() in VIDEOS
+    pictures = path.is_dir() and not (path / "recording.json").exists()
+    if not video and not pictures:
+        return resolve_recording(options.source)
+    made = recording_folder(path.stem)
+    if made.exists():
+        log.info("Frames of %s were recorded before; using the recording %s.", path.name, made.name)
+        return made
+    record(RecordOptions(video=str(path) if video else None, images=None if video else str(path), name=path.stem, viewer="none"))
+    return made
+
+
+def _crops(frames: list[SourceFrame], checkpoint, options: AdaptOptions) -> CropSet:
+    """Crops as the tracker cuts them: round the landmarks, then once more round the network's own joints."""
+    info = checkpoint.info
+    crops = cut_crops([(frame, frame.crop(info.crop_factor)) for frame in frames], info.input_size)
+    if options.crop == "detector":
+        seen = predict(checkpoint.build().eval(), crops)
+        again = [frame.crop_round(crop.uv_to_image(uv), info.crop_factor) for frame, crop, uv in zip(frames, crops.crops, seen.uv)]
+        crops = cut_crops(list(zip(frames, again)), info.input_size)
+    if len(crops) < LEAST_CROPS:
+        raise SemihandError(f"Only {len(crops)} frames show a hand, at least {LEAST_CROPS} are needed. Record a minute or two.")
+    return crops
+
+
+def _pictures(options: AdaptOptions):
+    if options.pictures:
+        return _Still(FixedPictures(open_cache(options.pictures)))
+    return Feed(data_dir() / "synthetic", backgrounds=options.backgrounds)
+
+
+class _Still:
+    """A finished cache where a feed with processes is expected."""
+
+    def __init__(self, pictures: FixedPictures):
+        self._pictures = pictures
+
+    def __enter__(self) -> FixedPictures:
+        return self._pictures
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing runs."""
+
+
+def _finetuning(checkpoint, train: CropSet, pictures, options: AdaptOptions) -> Finetuning:
+    config, taught = options.config(), None
+    if options.teacher == "detector":
+        own = predict(checkpoint.build().eval(), train)
+        taught = detector_labels(train, checkpoint.info.bone_lengths, own)
+    finetuning = Finetuning(checkpoint, train, pictures, config, options.device, taught, options.folder)
+    if options.resume:
+        finetuning.resume()
+    return finetuning
+
+
+def _told(options, finetuning, parent: Path, source_hash: str, train: int, held: int, seconds: float) -> dict:
+    """Provenance of the run."""
+    config = finetuning.config
+    more = {
+        "name": options.made_name, "profile": options.profile, "teacher": options.teacher, "source": Path(options.source).name,
+        "source_hash": source_hash, "frames_train": train, "frames_held_out": held,
+        "parent": {"name": options.model, "file": parent.name, "sha256": finetuning.source_sha256(parent)},
+        "config": asdict(config), "seconds": round(seconds, 1), "synthetic": finetuning.pictures.provenance,
+    }  # fmt: skip
+    return provenance(" ".join(["semihand", *sys.argv[1:]]), config.seed, finetuning.step * config.labelled, **more)
+
+
+def _keep(options, network, checkpoint, held: CropSet, told: dict, decision: Decision) -> None:
+    """Export the result with a parity check; put it in place only where it is better."""
+    info = replace(checkpoint.info, name=options.made_name, provenance=told)
+    weights, model = options.folder / "student.safetensors", options.folder / "model.onnx"
+    save_checkpoint(weights, network.state_dict(), info)
+    size = info.input_size
+    margin = (held.image.shape[1] - size) // 2
+    crops = np.ascontiguousarray(held.image[:32, margin : margin + size, margin : margin + size])
+    export_network(network.cpu().eval(), info, model, crops)
+    if decision.accepted and options.install:
+        install(model, options.made_name, told | {"indicators": asdict(decision)}, weights)
+
+
+def _write(path: Path, arrays: dict) -> None:
+    with atomic_file(path) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, **arrays)
+
+
+def _write_json(path: Path, values: dict) -> None:
+    with atomic_file(path) as temporary:
+        temporary.write_text(json.dumps(values, indent=1, default=str), encoding="utf-8")
