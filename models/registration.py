@@ -26,6 +26,8 @@ ORDER = (
 _BONE_OF = {frozenset(bone): i for i, bone in enumerate(BONES)}
 #: A direction shorter than this (unit bones) says nothing.
 _SHORT = 1e-6
+#: The template's direction, for bones that have none: the fingers point up in the picture.
+_UP = np.array([0.0, -1.0, 0.0])
 
 
 def register(uv, depth, K_crop, bone_lengths=PRIOR_BONE_LENGTHS, root_depth=None):
@@ -56,7 +58,8 @@ def register_xyz(xyz, bone_lengths=PRIOR_BONE_LENGTHS):
         far = np.linalg.norm(toward, axis=-1, keepdims=True)
         plain = p[..., child, :] - p[..., parent, :]
         toward = np.where(far < _SHORT, plain, toward)
-        far = np.maximum(np.linalg.norm(toward, axis=-1, keepdims=True), _SHORT)
+        far = np.linalg.norm(toward, axis=-1, keepdims=True)
+        toward, far = np.where(far < _SHORT, _UP, toward), np.where(far < _SHORT, 1.0, far)
         length = lengths[..., _BONE_OF[frozenset((parent, child))], None]
         r[..., child, :] = r[..., parent, :] + length * toward / far
     return r
