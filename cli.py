@@ -183,6 +183,26 @@ def synth_cache(
     render_cache(out, count, seed, SceneConfig(upright=upright), workers, backgrounds)
 
 
+@synth_app.command("circles")
+def synth_circles(
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="File to write (.json) [default: the package's own].")] = None,
+    count: Annotated[int, typer.Option(min=8, help="How many hands; a quarter of them is held out.")] = 3000,
+    seed: Annotated[int, _SEED] = 0,
+    pictures: Annotated[Path | None, typer.Option(metavar="DIR", help="Hands of `semihand synth cache` [default: rendered, without anything else in the picture].")] = None,
+) -> None:  # fmt: skip
+    """Fit the 55 circles that `semihand adapt` lays over masks to synthetic hands.
+
+    \b
+    Example: semihand synth circles --out circles.json
+    """
+    from .synth.fit_circles import CIRCLES_PATH, fit_circles
+
+    record = fit_circles(count, seed, out or CIRCLES_PATH, pictures)
+    for name, layout in record["layouts"].items():
+        typer.echo(f"{name}: " + ", ".join(f"{key} {value}" for key, value in layout["held_out"].items()))
+    typer.echo(f"Written to {out or CIRCLES_PATH}")
+
+
 @app.command()
 def pretrain(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the run: weights, resumable state, logs, pictures.")],
@@ -282,6 +302,36 @@ def adapt(
         device=device, minutes=minutes, pictures=pictures, backgrounds=backgrounds, out=out, resume=resume,
         install=not no_install, check=check, seed=seed, iterations=iterations,
     )).text)  # fmt: skip
+
+
+@app.command()
+def ablate(
+    data: Annotated[Path, typer.Option(metavar="FOLDER", help="Labelled sequence folder. Its labels measure; only the row oracle learns from them.")],
+    pictures: Annotated[Path, typer.Option(metavar="DIR", help="Synthetic pictures of `semihand synth cache`, the labelled half of every batch.")],
+    results: Annotated[Path, typer.Option(metavar="FILE", help="CSV to append to; what it holds is not run again.")],
+    row: Annotated[list[str] | None, typer.Option(help="A row of the table; give the option again for more [default: all].")] = None,
+    base: Annotated[Literal["robust", "paper"], typer.Option(help="Profile whose terms the rows switch on and off.")] = "robust",
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of every row.")] = 3,
+    share: Annotated[float, typer.Option(min=0.05, max=1, help="Part of the frames, from the first on, that is adapted to; the rest are other poses.")] = 2 / 3,
+    crop: Annotated[Literal["label", "detector"], typer.Option(help="Crops round the labelled joints, or as the detector finds the hand.")] = "label",
+    model: Annotated[str, typer.Option(metavar="NAME", help="Model to start from.")] = "lite",
+    iterations: Annotated[int | None, typer.Option(min=1, help="Rounds [default: the profile's].")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps a round [default: the profile's].")] = None,
+    batch: Annotated[int | None, typer.Option(min=2, help="Pictures of each half of a batch [default: the profile's].")] = None,
+    device: Annotated[str, typer.Option(help="auto, cuda or cpu.")] = "auto",
+) -> None:  # fmt: skip
+    """Measure which part of the method brings what: the paper's Table 1 on any labelled target. Resumable.
+
+    \b
+    Example:
+      semihand ablate --data target --pictures cache/train --results ablation.csv --seeds 3
+    """
+    from .adapt.ablation import ROWS
+    from .evaluate.ablate import AblateOptions, run_ablation
+
+    typer.echo(run_ablation(AblateOptions(
+        data, pictures, results, tuple(row or ROWS), base, seeds, share, crop, model, iterations, steps, batch, device,
+    )))  # fmt: skip
 
 
 @app.command()

@@ -43,8 +43,7 @@ log = logging.getLogger(__name__)
 
 #: The joints of all crops together must keep this share of their spread: heatmaps that flatten draw them to the middle.
 LEAST_SPREAD = 0.7
-#: Crops whose labels are kept for pictures of their way.
-EXAMPLES = 12
+LOSSES = ("supervised", "unsupervised", "view", "circles", "teacher", "total")
 
 
 class Finetuning:
@@ -104,12 +103,14 @@ class Finetuning:
         """Algorithm 1 to its end; returns the result.
 
         minutes: a budget; iterations get shorter where it would be passed. observer(finetuning, confidence): called
-        after every iteration.
+        before the first iteration (with None) and after each.
         """
         if self.iteration == 0:
             self.labels.start(self.labels.predict(self.network, self.process.device))
             self._spread = _spread(self.labels.pose[0])
             self._save()
+            if observer and self.process.rank == 0:
+                observer(self, None)
         with tqdm(total=self.config.iterations * self.steps, initial=self.iteration * self.steps, unit="step",
                   desc="adapting", disable=None if self.process.rank == 0 else True) as bar:  # fmt: skip
             while self.iteration < self.config.iterations:
@@ -138,6 +139,7 @@ class Finetuning:
         for rows in self._batches(rng, steps):
             parts = self._train_step(forward, rows, confidence.gate, rng, generator)
             sums = {name: sums.get(name, 0.0) + value for name, value in parts.items()}
+            self._log_step(parts)
             bar.update(1)
         poses = self.labels.predict(self.network, device)
         self._check(poses)
@@ -231,6 +233,11 @@ class Finetuning:
         self._history.append(row)
         if self.folder:
             _append_csv(self.folder / "iterations.csv", row)
+
+    def _log_step(self, parts: dict[str, float]) -> None:
+        if self.folder:
+            row = {"step": self.step, "t": self.iteration} | {name: round(parts.get(name, 0.0), 5) for name in LOSSES}
+            _append_csv(self.folder / "train.csv", row)
 
     def _save(self) -> None:
         if not self.folder:

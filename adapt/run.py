@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
-import os
 import sys
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from ..errors import SemihandError
 from ..evaluate.sequence import FILE_NAME
@@ -21,11 +20,13 @@ from ..models.model_file import data_dir
 from ..models.registry import checkpoint_of, install
 from ..synth.cache import open_cache
 from ..synth.feed import Feed, FixedPictures
+from .check import run_check
+from .check_window import ClickWindow
 from .crops import CropSet, cut_crops
-from .examples import ExampleLabels, held_out_pictures
+from .examples import ExampleLabels, held_out_arrays
 from .finetune import Finetuning
 from .gate import Decision, decide, split_held_out
-from .indicators import Indicators, measure
+from .indicators import measure, synthetic_slice
 from .landmarks import LandmarkObserver
 from .profiles import FinetuneConfig, named_profile
 from .recording import read_recording, recording_folder, recording_hash, resolve_recording
@@ -119,23 +120,21 @@ def adapt(options: AdaptOptions) -> Adapted:
         finetuning = _finetuning(checkpoint, train, pictures, options)
         device = finetuning.process.device
         source_network = checkpoint.build().to(device).eval()
-        synthetic = pictures.draw(256, np.random.default_rng(12345))
+        synthetic = synthetic_slice(pictures)
         before = measure(source_network, held, device, synthetic)
-        examples = ExampleLabels(finetuning)
+        examples = ExampleLabels()
         network = finetuning.run(options.minutes, examples.note)
         after = measure(network, held, device, synthetic, reference=source_network)
     decision = decide(before, after)
     _write(options.folder / "labels.npz", examples.arrays())
-    _write(options.folder / "heldout.npz", held_out_pictures(held, source_network, network, before, after, device))
+    _write(options.folder / "heldout.npz", held_out_arrays(held, before.poses, after.poses, before.per_crop_cost, after.per_crop_cost))
     _write_json(options.folder / "indicators.json", {
         "before": before.values(), "after": after.values(), "decision": asdict(decision),
     })  # fmt: skip
-    told = _told(options, finetuning, checkpoint_file, source_hash, len(train), len(held), time.monotonic() - begun)
+    told = _told(options, finetuning, checkpoint_file, source_hash, (len(train), len(held)), time.monotonic() - begun)
     _write_json(options.folder / "run.json", told)
     if options.check:
-        from .check import run_check
-
-        run_check(options.folder)
+        run_check(options.folder, ClickWindow())
     _keep(options, network, checkpoint, held, told, decision)
     write_report(options.folder)
     return Adapted(options.folder, decision, terminal_summary(options.folder))
@@ -220,13 +219,13 @@ def _finetuning(checkpoint, train: CropSet, pictures, options: AdaptOptions) -> 
     return finetuning
 
 
-def _told(options, finetuning, parent: Path, source_hash: str, train: int, held: int, seconds: float) -> dict:
-    """Provenance of the run."""
+def _told(options, finetuning, parent: Path, source_hash: str, frames: tuple[int, int], seconds: float) -> dict:
+    """Provenance of the run. frames: learned from, and held out."""
     config = finetuning.config
     more = {
         "name": options.made_name, "profile": options.profile, "teacher": options.teacher, "source": Path(options.source).name,
-        "source_hash": source_hash, "frames_train": train, "frames_held_out": held,
-        "parent": {"name": options.model, "file": parent.name, "sha256": finetuning.source_sha256(parent)},
+        "source_hash": source_hash, "frames_train": frames[0], "frames_held_out": frames[1],
+        "parent": {"name": options.model, "sha256": hashlib.sha256(parent.read_bytes()).hexdigest()},
         "config": asdict(config), "seconds": round(seconds, 1), "synthetic": finetuning.pictures.provenance,
     }  # fmt: skip
     return provenance(" ".join(["semihand", *sys.argv[1:]]), config.seed, finetuning.step * config.labelled, **more)
@@ -242,7 +241,11 @@ def _keep(options, network, checkpoint, held: CropSet, told: dict, decision: Dec
     crops = np.ascontiguousarray(held.image[:32, margin : margin + size, margin : margin + size])
     export_network(network.cpu().eval(), info, model, crops)
     if decision.accepted and options.install:
-        install(model, options.made_name, told | {"indicators": asdict(decision)}, weights)
+        origin = {
+            "parent": told["parent"]["name"], "parent_sha256": told["parent"]["sha256"], "recording_sha256": told["source_hash"],
+            "config": told["config"], "seed": options.seed, "indicators": decision.terms, "run": told,
+        }  # fmt: skip
+        install(model, options.made_name, origin, weights)
 
 
 def _write(path: Path, arrays: dict) -> None:

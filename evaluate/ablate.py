@@ -69,6 +69,7 @@ class AblateOptions:
 
 def run_ablation(options: AblateOptions) -> str:
     """Run what the results file lacks; returns the table."""
+    _drop_broken_line(options.results)
     checkpoint = load_checkpoint(checkpoint_of(options.model))
     target = open_target(options.data, checkpoint, options.crop)
     count = max(1, int(len(target.crops) * options.share))
@@ -99,6 +100,12 @@ def _adapt(row: str, seed: int, checkpoint, adapted: Target, pictures, options: 
         taught = detector_labels(adapted.crops, checkpoint.info.bone_lengths, own)
     finetuning = Finetuning(checkpoint, adapted.crops, pictures, replace(config, seed=seed), options.device, taught)
     return finetuning.run(), finetuning.process.device
+
+
+def _drop_broken_line(results: Path) -> None:
+    """A run that was killed while it wrote leaves a line without an end."""
+    if results.exists() and not (text := results.read_text()).endswith("\n"):
+        results.write_text(text[: text.rfind("\n") + 1])
 
 
 def _done(options: AblateOptions) -> set[tuple[str, int]]:
