@@ -37,7 +37,8 @@ def exclusive(folder: Path, seconds: float = 60.0) -> Iterator[None]:
         while not _lock(file):
             if monotonic() > deadline:
                 raise SemihandError(
-                    f"Another semihand has been changing {folder} for {seconds:.0f} s. Wait until it is done, or end it."
+                    f"Another semihand has been changing {folder} for {seconds:.0f} s. "
+                    "Wait until it is done, or end it."
                 )
             sleep(0.05)
         try:

@@ -144,7 +144,7 @@ def data_dir() -> Path:
 
 
 def personal_models_dir() -> Path:
-    """Folder of the user's adapted models: NAME/NUMBER/NAME.onnx (see `models.registry`), or NAME.onnx put there by hand."""
+    """Folder of the user's own models: NAME/NUMBER/NAME.onnx (see `models.registry`), or NAME.onnx put by hand."""
     return data_dir() / "models"
 
 
@@ -198,7 +198,8 @@ def _resolve_default() -> Path:
     found = available_models().get(name)
     if found is None:
         raise SemihandError(
-            f"The default model {name!r} does not exist. Names: {_names()}. Choose one: semihand models use NAME."
+            f"The default model {name!r} does not exist. Names: {_names()}. "
+            "Choose one: semihand models use NAME."
         )
     return found
 

@@ -38,19 +38,12 @@ class Follower:
     A model that cannot be read is told once and left alone until its file changes again; the running one stays.
     """
 
-    def __init__(
-        self,
-        name: str | None,
-        running: Stamp | None,
-        open_it: Callable[[str | Path], Network],
-        interval: float | None = None,
-    ) -> None:
+    def __init__(self, name: str | None, running: Stamp | None, open_it: Callable[[Path], Network]) -> None:
         """name: a model's name or file, None for the default model. running: `stamp` from before it was opened.
 
-        open_it: opens and warms up a model file, raising SemihandError or one of ORT_ERRORS. interval: seconds between two looks.
+        open_it: opens and warms up a model file, raising SemihandError or one of ORT_ERRORS.
         """
         self._name, self._last, self._open = name, running, open_it
-        self._interval = INTERVAL if interval is None else interval
         self._trouble = ""
         self._ready: Network | None = None
         self._guard = threading.Lock()
@@ -72,7 +65,7 @@ class Follower:
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._stop.wait(self._interval):
+        while not self._stop.wait(INTERVAL):
             try:
                 self._look()
             except (SemihandError, *ORT_ERRORS) as error:

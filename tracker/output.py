@@ -48,7 +48,7 @@ class Writer(ABC):
         """One frame. camera: `camera_record` of the frame's picture."""
 
     def change_model(self, model: dict) -> None:
-        """Another model (name, sha256, device) answers from the next frame on. Files without a place for it keep silent."""
+        """Another model (name, sha256, device) answers from the next frame on. Not every file can tell it."""
 
     @abstractmethod
     def close(self) -> None:
@@ -262,6 +262,9 @@ class NpzWriter(Writer):
                 f"{self._path} was not written: {error.strerror}. Make room, or choose another place, and start again."
             ) from error
 
+    def _changes(self) -> dict:
+        return {"later_models": self._models} if self._models else {}
+
     def _arrays(self) -> dict[str, np.ndarray]:
         frame, t, hand_id, side, score, joints = zip(*self._rows) if self._rows else ((),) * 6
         stacked = np.reshape(joints, (-1, NUM_JOINTS, 7)).astype(np.float32)
@@ -271,7 +274,7 @@ class NpzWriter(Writer):
             "uv": stacked[..., :2], "depth_mm": stacked[..., 2], "xyz_m": stacked[..., 3:6], "confidence": stacked[..., 6],
             "frames": np.array([index for index, _ in self._times], np.int64),
             "times": np.array([time for _, time in self._times], np.float64),
-            "header": np.array(json.dumps(self._header | ({"later_models": self._models} if self._models else {}))),
+            "header": np.array(json.dumps(self._header | self._changes())),
         }  # fmt: skip
 
 

@@ -64,7 +64,7 @@ class Tracker:
         self.reset()
 
     def use(self, model: Network) -> None:
-        """From the next frame on, this network answers. Hands that are followed stay so; its input may have another size."""
+        """Let this network answer from the next frame on. Hands stay followed; its input may have another size."""
         self.model = model
         self._estimator = Estimator(model)
         self._factor = float(model.info.crop_factor)

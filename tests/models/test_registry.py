@@ -47,7 +47,7 @@ def home(tmp_path, monkeypatch):
 
 @pytest.fixture
 def put(toy_model, toy_weights, tmp_path):
-    """put(confidence, name="anna"): install a model that is so sure of its hand, with weights that hold the same value."""
+    """put(confidence, name="anna"): install a model that is so sure of its hand, its weights hold the same value."""
 
     def do(confidence, name="anna"):
         weights = toy_weights(tmp_path / "new.safetensors", confidence)
@@ -215,7 +215,15 @@ def test_model_whose_answers_are_no_numbers_is_refused(toy_model, tmp_path, home
     assert not home.exists()
 
 
-@pytest.mark.parametrize("change", [cut, lambda content: content[:3], lambda content: content + b"x", lambda _: b"no weights at all"])  # fmt: skip
+BAD_WEIGHTS = {
+    "cut": cut,
+    "header cut": lambda content: content[:3],
+    "too long": lambda content: content + b"x",
+    "text": lambda _: b"no weights at all",
+}
+
+
+@pytest.mark.parametrize("change", BAD_WEIGHTS.values(), ids=BAD_WEIGHTS)
 def test_bad_weights_are_refused_and_the_old_model_stays(put, toy_model, toy_weights, tmp_path, home, change):
     put(0.25)
     before = files_of(home)
