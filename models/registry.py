@@ -121,20 +121,19 @@ def install(
         except OSError:
             shutil.rmtree(home / f"{number:04d}")
             raise
-    log.info("%s is installed as version %d.", name, number)
-    return find(name)
+        log.info("%s is installed as version %d.", name, number)
+        return find(name)
 
 
 def use(name: str) -> Installed:
     """Make a model the default one of `track`, `eval` and `demo`. Raises SemihandError."""
-    model = find(name)
-    try_model(model.path)
     with _changing("The default model was not changed") as folder:
+        try_model(find(name).path)
         if name == RELEASED_DEFAULT:
             (folder / DEFAULT_FILE).unlink(missing_ok=True)
         else:
             replace_text(folder / DEFAULT_FILE, name + "\n")
-    return find(name)
+        return find(name)
 
 
 def rollback(name: str, version: int | None = None) -> Installed:
@@ -150,7 +149,7 @@ def rollback(name: str, version: int | None = None) -> Installed:
             raise SemihandError(f"{name} has no version {number}. Kept: {_numbers(model.versions)}.")
         try_model(model.version_file(number))
         _point(folder / name, number)
-    return find(name)
+        return find(name)
 
 
 def remove(name: str) -> Path:
