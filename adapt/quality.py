@@ -28,7 +28,7 @@ REASONS = {
     "not needed": "more than needed",
 }
 #: Pixels of the palm at which sharpness is measured; smaller hands are measured as they are.
-_SHARP_PALM = 70.0
+_SHARP_PALM = 40.0
 _THUMB = 24
 
 
@@ -115,7 +115,11 @@ class Quality:
         return self.kept + self.counts.total()
 
     def judge(
-        self, image: np.ndarray, sighting: Sighting, segment: int = 0, wanted: bool = True,
+        self,
+        image: np.ndarray,
+        sighting: Sighting,
+        segment: int = 0,
+        wanted: bool = True,
         disagreement: Callable[[], float] | None = None,
     ) -> HandLook | str:
         """The hand's look where the frame is to be kept, else the reason (a key of REASONS).
@@ -189,7 +193,10 @@ class Quality:
         for index in np.flatnonzero(apart < self.config.same_joints):
             other = kept[index]
             ratio = max(other.size, look.size) / min(other.size, look.size)
-            if ratio < self.config.same_size and np.abs(other.thumb - look.thumb).mean() < self.config.same_picture:
+            if (
+                ratio < self.config.same_size
+                and np.abs(other.thumb - look.thumb).mean() < self.config.same_picture
+            ):
                 return True
         return False
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import re
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +17,7 @@ from .quality import Quality
 from .record_view import VIEWERS, open_view
 from .recorder import Recorder, RecorderConfig, Tools
 from .recording import Recording, read_recording, recording_folder
+from .recording_writer import refuse_existing
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +77,8 @@ class RecordOptions:
     def made_name(self) -> str:
         """The name given, else the file's, else the date."""
         path = self.video or self.images
-        return self.name or (Path(path).resolve().stem if path else f"{datetime.now():%Y-%m-%d-%H%M%S}")
+        made = re.sub(r"[^\w.-]+", "-", Path(path).resolve().stem).strip("-.") if path else ""
+        return self.name or made or f"{datetime.now():%Y-%m-%d-%H%M%S}"
 
 
 def record(options: RecordOptions) -> Recording:
@@ -86,6 +88,8 @@ def record(options: RecordOptions) -> Recording:
     then stay, and the recording can be continued.
     """
     folder = recording_folder(options.made_name())
+    if not options.resume:
+        refuse_existing(folder)
     with ExitStack() as stack:
         stopped = stack.enter_context(stop_on_signal())
         source = stack.enter_context(open_source(options.track_options()))
@@ -97,7 +101,9 @@ def record(options: RecordOptions) -> Recording:
     return _finished(recorder, options, folder, trouble)
 
 
-def _run(recorder: Recorder, source: Source, max_frames: int | None, stopped, progress) -> SemihandError | None:
+def _run(
+    recorder: Recorder, source: Source, max_frames: int | None, stopped, progress
+) -> SemihandError | None:
     """Feed the recorder. A source that breaks off ends the recording like any other end; its error is returned."""
     frames = source.frames()
     count = 0
@@ -115,12 +121,14 @@ def _run(recorder: Recorder, source: Source, max_frames: int | None, stopped, pr
             return None
 
 
-def _finished(recorder: Recorder, options: RecordOptions, folder: Path, trouble: SemihandError | None) -> Recording:
+def _finished(
+    recorder: Recorder, options: RecordOptions, folder: Path, trouble: SemihandError | None
+) -> Recording:
     """The recording, if it is one; else the sentence that says what was missing."""
     quality = recorder.quality
     if not recorder.writer:
         raise trouble or SemihandError(_no_hand(quality, options))
-    logger.info("%s: %s", folder.name, quality.sentence())
+    logger.info("%s: %s %s.", folder.name, quality.sentence(), recorder.coverage.sentence().capitalize())
     if trouble:
         logger.warning("%s", trouble)
     if recorder.kept < options.min_frames:
@@ -137,7 +145,9 @@ def _no_hand(quality: Quality, options: RecordOptions) -> str:
             f"No hand was seen in {quality.seen} pictures; nothing was recorded. "
             "Hold one hand before the camera, whole and in good light, and record again."
         )
-    return f"No frame could be used: {quality.sentence()} {_advice(quality, options.hand)} Nothing was recorded."
+    return (
+        f"No frame could be used: {quality.sentence()} {_advice(quality, options.hand)} Nothing was recorded."
+    )
 
 
 def _advice(quality: Quality, side: str | None) -> str:

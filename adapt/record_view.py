@@ -104,7 +104,9 @@ def record_picture(state: ViewState) -> np.ndarray:
     scale = max(640 / picture.shape[1], 1.0)
     picture = cv2.resize(picture, None, fx=scale, fy=scale) if scale > 1 else picture
     if state.uv_image is not None:
-        _draw_skeleton(picture, ((state.image.shape[1] - 1 - state.uv_image[:, 0]), state.uv_image[:, 1]), scale)
+        _draw_skeleton(
+            picture, ((state.image.shape[1] - 1 - state.uv_image[:, 0]), state.uv_image[:, 1]), scale
+        )
     _draw_band(picture, state)
     _draw_meter(picture, state.coverage)
     return picture
@@ -143,7 +145,9 @@ def _draw_meter(picture: np.ndarray, coverage: Coverage) -> None:
         y = top + 22 * row
         _write(picture, group, left, y + 11, 0.42)
         cv2.rectangle(picture, (left + 80, y), (left + 140, y + 12), _DARK, -1)
-        cv2.rectangle(picture, (left + 80, y), (left + 80 + round(60 * coverage.share(group)), y + 12), _GREEN, -1)
+        cv2.rectangle(
+            picture, (left + 80, y), (left + 80 + round(60 * coverage.share(group)), y + 12), _GREEN, -1
+        )
 
 
 def _wrapped(text: str, width: int) -> list[str]:

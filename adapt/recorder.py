@@ -28,8 +28,8 @@ from .follow import HandFollower, Sighting, shifted
 from .guide import Guide
 from .quality import Quality
 from .record_view import TextView, ViewState, WindowView
-from .recording import HEADER, RecordingHeader
-from .recording_writer import SYNC_EVERY, RecordingWriter
+from .recording import HEADER, RecordingHeader, read_header
+from .recording_writer import SYNC_EVERY, RecordingWriter, refuse_existing
 from .takes import Segments, cut_out
 
 logger = logging.getLogger(__name__)
@@ -102,7 +102,9 @@ class Recorder:
         if self.guide and self.guide.update(frame.time, seen):
             self._take_began = self._segments.cut()
         segment = self._segments.at(frame.time, seen)
-        disagreement = partial(self._disagreement, frame.image, sighting, K) if self._tools.estimator else None
+        disagreement = (
+            partial(self._disagreement, frame.image, sighting, K) if self._tools.estimator else None
+        )
         verdict = self.quality.judge(frame.image, sighting, segment, self._wanted(frame.time), disagreement)
         reason = verdict if isinstance(verdict, str) else ""
         if not reason:
@@ -132,20 +134,23 @@ class Recorder:
 
     def _open_existing(self) -> None:
         """Refuse a recording that exists before any work; go on with it where that is wanted."""
-        exists = (self.folder / HEADER).is_file()
-        if self.config.resume and not exists:
+        if not self.config.resume:
+            refuse_existing(self.folder)
+            return
+        if not (self.folder / HEADER).is_file():
             raise SemihandError(f"There is no recording {self.folder.name} to continue. Leave --resume out.")
-        if exists:
-            self.writer = RecordingWriter(self.folder, None, resume=self.config.resume)
-            if self.writer.last_time is not None:
-                self._offset = self.writer.last_time + RESUME_GAP
+        self.writer = RecordingWriter(self.folder, read_header(self.folder), resume=True)
+        if self.writer.last_time is not None:
+            self._offset = self.writer.last_time + RESUME_GAP
 
     def _intrinsics(self, image: np.ndarray) -> np.ndarray:
         """(3, 3) of this picture. Another size than before is another camera: a new take, which is told."""
         height, width = image.shape[:2]
         if self._size is not None and self._size != (width, height):
             was = f"{self._size[0]}x{self._size[1]}"
-            self.notes.append(f"The pictures changed from {was} to {width}x{height}; a new segment began there.")
+            self.notes.append(
+                f"The pictures changed from {was} to {width}x{height}; a new segment began there."
+            )
             logger.warning("%s", self.notes[-1])
             self._follower.reset()
             self._segments.cut()

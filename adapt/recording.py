@@ -107,7 +107,9 @@ def read_recording(folder: str | Path) -> Recording:
     dropped = broken + len(frames) - len(readable)
     if dropped:
         logger.warning("%s: %d frames that cannot be read are left out.", folder, dropped)
-    return Recording(**asdict(header), folder=folder, frames=readable, dropped=dropped, summary=_summary(folder))
+    return Recording(
+        **asdict(header), folder=folder, frames=readable, dropped=dropped, summary=_summary(folder)
+    )
 
 
 def recording_hash(recording: Recording) -> str:
@@ -210,7 +212,11 @@ def _frame(values: dict, folder: Path) -> RecordedFrame:
     fx, fy, cx, cy = values["K"]
     marks = values["marks"]
     uv, depth = np.array(marks["uv"], float), np.array(marks["depth"], float)
-    if uv.shape != (NUM_JOINTS, 2) or depth.shape != (NUM_JOINTS,) or values["handedness"] not in ("left", "right"):
+    if (
+        uv.shape != (NUM_JOINTS, 2)
+        or depth.shape != (NUM_JOINTS,)
+        or values["handedness"] not in ("left", "right")
+    ):
         raise ValueError("joints or handedness do not fit")
     return RecordedFrame(
         image=folder / IMAGES / Path(values["image"]).name,

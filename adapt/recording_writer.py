@@ -117,13 +117,10 @@ class RecordingWriter:
         self.close()
 
     def _begin(self, header: RecordingHeader) -> None:
-        if self.folder.exists() and _holds_something(self.folder):
-            raise SemihandError(
-                f"{self.folder} exists already. Choose another --name, continue it with --resume, "
-                f"or delete it: semihand recordings remove {self.folder.name}"
-            )
+        refuse_existing(self.folder)
         try:
-            (self.folder / IMAGES).mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # nobody else's business
+            (self.folder / IMAGES).mkdir(exist_ok=True)
             write_atomically(self.folder / HEADER, json.dumps(asdict(header), indent=1).encode())
         except OSError as error:
             raise SemihandError(
@@ -151,7 +148,8 @@ class RecordingWriter:
 
     def _open_lines(self) -> int:
         try:
-            return os.open(self.folder / LINES, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
+            return os.open(self.folder / LINES, flags, 0o600)
         except OSError as error:
             raise SemihandError(
                 f"{self.folder / LINES} cannot be written: {error.strerror}. Choose another --name."
@@ -180,6 +178,15 @@ class RecordingWriter:
         return (
             f"Recording stopped: {self.folder} cannot take more ({error.strerror}). "
             f"The {self.kept} frames before are kept; make room, then go on with --resume --name {self.folder.name}."
+        )
+
+
+def refuse_existing(folder: Path) -> None:
+    """Raises SemihandError where a new recording in `folder` would mix with something that is there already."""
+    if folder.exists() and _holds_something(folder):
+        raise SemihandError(
+            f"{folder} exists already. Choose another --name, continue it with --resume, "
+            f"or delete it: semihand recordings remove {folder.name}"
         )
 
 

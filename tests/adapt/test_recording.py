@@ -15,7 +15,6 @@ import cv2
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-
 from semihand.adapt import recording as store
 from semihand.adapt import recording_writer
 from semihand.adapt.contact_sheet import contact_sheet
@@ -69,7 +68,12 @@ def test_round_trip(data):
     folder = write(recording_folder("mine"), 3, segment=4, prompt="fist")
     recording = read_recording("mine")
     assert recording.folder == folder == data / "recordings" / "mine"
-    assert (recording.name, recording.source, recording.width, recording.K_assumed) == ("mine", "camera 0", 640, True)
+    assert (recording.name, recording.source, recording.width, recording.K_assumed) == (
+        "mine",
+        "camera 0",
+        640,
+        True,
+    )
     assert recording.detector == {"hand_landmark": "ab"} and recording.dropped == 0
     frame = recording.frames[2]
     assert (frame.segment, frame.prompt, frame.handedness) == (4, "fist", "right")
@@ -183,7 +187,8 @@ def test_reading_a_picture_that_went_away():
 
 
 @pytest.mark.parametrize(
-    "text, says", [("{", "is broken"), ("[]", "is broken"), ('{"schema": 1}', "is broken"), ('{"schema": 9}', "version 9")]
+    "text, says",
+    [("{", "is broken"), ("[]", "is broken"), ('{"schema": 1}', "is broken"), ('{"schema": 9}', "version 9")],
 )
 def test_broken_headers(text, says):
     folder = write(recording_folder("mine"), 1)
@@ -361,7 +366,9 @@ def test_kill_at_random_moments(tmp_path):
     random = np.random.default_rng()
     for attempt in range(6):
         folder = tmp_path / f"mine-{attempt}"
-        with subprocess.Popen([sys.executable, "-c", _script(folder)], stdout=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(
+            [sys.executable, "-c", _script(folder)], stdout=subprocess.PIPE, text=True
+        ) as process:
             process.stdout.readline()  # it writes now
             time.sleep(random.uniform(0.0, 0.3))
             process.send_signal(signal.SIGKILL)
@@ -369,7 +376,9 @@ def test_kill_at_random_moments(tmp_path):
         recording = read_recording(folder)
         assert len(recording.frames) >= max(reported, default=0) + 1
         assert recording.dropped == 0
-        assert_allclose([frame.time for frame in recording.frames], np.arange(len(recording.frames)) / 30, atol=1e-6)
+        assert_allclose(
+            [frame.time for frame in recording.frames], np.arange(len(recording.frames)) / 30, atol=1e-6
+        )
         with RecordingWriter(folder, header(), resume=True) as writer:
             assert writer.kept == len(recording.frames)
             add(writer, 100000, writer.next_segment)
