@@ -14,7 +14,7 @@
 | cross_modal (B,)    | L_cc   | L_m2d + L_d2m, pixel sums over the number of joints                         |
 
 The gradient of a minimum reaches the nearest circle only. So that circle is found without gradients, and its distance
-alone is computed with them: the memory is that of one picture's grid, not of 55.
+alone is computed with them: the memory is one grid per picture, not 55.
 Deviation: Eq. 14's two cases are one line on the signed distance, which is the same number (a test compares them).
 """
 
@@ -28,11 +28,11 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import SemihandError
+from .camera import GRID
 from .joints import BONES, FINGERS, NUM_JOINTS, PRIOR_BONE_LENGTHS, ROOT
 from .lifting import MAX_ROOT_DEPTH, MIN_QUADRATIC, MIN_ROOT_DEPTH
 
 CIRCLES_PATH = Path(__file__).with_name("circles.json")
-GRID = 64
 #: Shares along the three bones of a finger at which its nine circles sit.
 BONE_SHARES = ((0.0, 1 / 3, 2 / 3), (0.0, 1 / 3, 2 / 3), (0.0, 1 / 2, 1.0))
 #: The palm's ten circles as weights of joints.
@@ -206,7 +206,7 @@ class CircleModel(nn.Module):
     def __init__(self, weights: Tensor, radii: Tensor):
         super().__init__()
         if weights.shape != (NUM_CIRCLES, NUM_JOINTS) or radii.shape != (NUM_CIRCLES,):
-            raise ValueError(f"Weights {tuple(weights.shape)} and radii {tuple(radii.shape)} are not (55, 21) and (55,).")
+            raise ValueError(f"Weights {tuple(weights.shape)}, radii {tuple(radii.shape)} are not (55, 21), (55,).")
         self.register_buffer("weights", weights.float(), persistent=False)
         self.register_buffer("radii", radii.float(), persistent=False)
 
@@ -261,7 +261,9 @@ def _read(path: Path) -> dict:
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise SemihandError(f"The circles {path} could not be read ({error}). Fit them: `semihand synth circles`.") from error
+        raise SemihandError(
+            f"The circles {path} could not be read ({error}). Fit them: `semihand synth circles`."
+        ) from error
 
 
 def load_circles(layout: str = "fitted", path=CIRCLES_PATH) -> CircleModel:

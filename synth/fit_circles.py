@@ -21,7 +21,19 @@ from tqdm import tqdm
 
 from .. import __version__
 from ..errors import SemihandError
-from ..models.circles import CIRCLES_PATH, GRID, LAYOUTS, PALM_ROWS, ROW_NAMES, CircleModel, d2m, layout_weights, m2d, overlap, render
+from ..models.camera import GRID
+from ..models.circles import (
+    CIRCLES_PATH,
+    LAYOUTS,
+    PALM_ROWS,
+    ROW_NAMES,
+    CircleModel,
+    d2m,
+    layout_weights,
+    m2d,
+    overlap,
+    render,
+)
 from ..models.joints import INDEX_MCP, LITTLE_MCP, MIDDLE_MCP, RING_MCP, ROOT, THUMB_CMC, THUMB_MCP, WRIST
 from ..models.lifting import unit_length
 from .cache import Cache, open_cache
@@ -57,7 +69,9 @@ class FitConfig:
 
     def __post_init__(self):
         if self.steps < 1 or self.batch < 1 or not 0 < self.held_out < 1:
-            raise SemihandError(f"{self.steps} steps of {self.batch} pictures, {self.held_out} held out: cannot be fitted.")
+            raise SemihandError(
+                f"Circles cannot be fitted in {self.steps} steps of {self.batch} pictures, {self.held_out} held out."
+            )
 
 
 @dataclass(frozen=True)
@@ -178,8 +192,11 @@ def _disagreement(model, hands, both_terms: bool) -> Tensor:
 @torch.no_grad()
 def rendered_overlap(model: CircleModel, hands: Hands, above: float = 0.5) -> Tensor:
     """IoU (N,) of the rendered mask where it is larger than `above`, and the true mask of each hand."""
-    parts = (hands[rows] for rows in torch.arange(len(hands)).split(64))
-    return torch.cat([overlap(render(model.signed_distance(part.uv, part.s_px)), part.mask, above=above) for part in parts])
+    found = []
+    for rows in torch.arange(len(hands)).split(64):
+        part = hands[rows]
+        found.append(overlap(render(model.signed_distance(part.uv, part.s_px)), part.mask, above=above))
+    return torch.cat(found)
 
 
 def wrist_pull(model: CircleModel, hands: Hands) -> float:
@@ -217,11 +234,14 @@ def fit_circles(count: int = 3000, seed: int = 0, out=CIRCLES_PATH, pictures=Non
     Raises SemihandError where there are too few hands or the file can't be written.
     """
     if not Path(out).parent.is_dir():
-        raise SemihandError(f"{out} cannot be written: the folder {Path(out).parent} does not exist. Make it first.")
-    hands = cached_hands(open_cache(pictures), count) if pictures else render_hands(count, seed, config.crop_factors, progress)
+        raise SemihandError(f"{out} cannot be written: its folder does not exist. Make it first.")
+    if pictures:
+        hands = cached_hands(open_cache(pictures), count)
+    else:
+        hands = render_hands(count, seed, config.crop_factors, progress)
     held = int(config.held_out * len(hands))
     if not 0 < held < len(hands):
-        raise SemihandError(f"{len(hands)} hands are too few to fit circles on and to hold some out. Give more: --count 3000.")
+        raise SemihandError(f"{len(hands)} hands are too few to fit circles on and to test them. Try --count 3000.")
     test, train = hands[:held], hands[held:]
     layouts, model = {}, initial_circles()
     for layout in LAYOUTS:
@@ -248,4 +268,6 @@ def _write(path: Path, record: dict) -> None:
         part.write_text(json.dumps(record, indent=1) + "\n")
         os.replace(part, path)
     except OSError as error:
-        raise SemihandError(f"{path} could not be written: {error.strerror}. Check the folder, space and permissions.") from error
+        raise SemihandError(
+            f"{path} could not be written: {error.strerror}. Check the folder, space and permissions."
+        ) from error

@@ -289,7 +289,8 @@ def test_pixels_per_unit_agrees_with_numpy_under_noise():
 
 
 def test_pixels_per_unit_of_a_collapsed_hand_is_finite_and_positive():
-    s_px = pixels_per_unit(torch.full((2, 21, 2), 31.5), torch.zeros(2, 21), torch.diag(torch.tensor([70.0, 70.0, 1.0])))
+    K = torch.diag(torch.tensor([70.0, 70.0, 1.0]))
+    s_px = pixels_per_unit(torch.full((2, 21, 2), 31.5), torch.zeros(2, 21), K)
     assert_close(s_px, torch.full((2,), 70 / lifting.MAX_ROOT_DEPTH))
 
 
