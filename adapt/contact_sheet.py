@@ -43,9 +43,9 @@ def _cell(frame: RecordedFrame, size: int) -> np.ndarray:
     for parent, child in BONES:
         finger = (child - 1) // (len(BONES) // len(FINGERS))
         cv2.line(cell, uv[parent].tolist(), uv[child].tolist(), FINGER_COLORS[finger], 1, cv2.LINE_AA)
-    caption = f"{frame.segment} {frame.handedness[0].upper()} {frame.time:.1f} {frame.prompt}"
-    for color, width in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-        cv2.putText(cell, caption, (3, size - 5), _FONT, 0.35, color, width, cv2.LINE_AA)
+    caption = f"{frame.segment}  {frame.handedness[0].upper()}  {frame.time:.1f}  {frame.prompt}"
+    for shade, shift in (((0, 0, 0), 1), ((0, 0, 0), -1), ((255, 255, 255), 0)):
+        cv2.putText(cell, caption, (3 + shift, size - 5 + shift), _FONT, 0.38, shade, 1, cv2.LINE_AA)
     return cell
 
 

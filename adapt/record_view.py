@@ -155,7 +155,7 @@ def _wrapped(text: str, width: int) -> list[str]:
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()
-        if lines[-1] and cv2.getTextSize(longer, _FONT, 0.6, 2)[0][0] > width:
+        if lines[-1] and cv2.getTextSize(longer, _FONT, 0.6, 1)[0][0] > width:
             lines.append(word)
         else:
             lines[-1] = longer
@@ -163,5 +163,6 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 
 def _write(picture: np.ndarray, text: str, x: int, y: int, size: float) -> None:
-    cv2.putText(picture, text, (x, y), _FONT, size, (0, 0, 0), 3, cv2.LINE_AA)
-    cv2.putText(picture, text, (x, y), _FONT, size, _WHITE, 1, cv2.LINE_AA)
+    # A dark rim by shifting: a thicker stroke has wider letters.
+    for shade, shift in (((0, 0, 0), 1), ((0, 0, 0), -1), (_WHITE, 0)):
+        cv2.putText(picture, text, (x + shift, y + shift), _FONT, size, shade, 1, cv2.LINE_AA)
