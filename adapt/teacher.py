@@ -1,8 +1,9 @@
 """The landmark model as a further teacher: its joints of a recording as 2.5D labels, each with how much it counts.
 
 Nothing here sees a label. What the landmark model says is brought to our joints and, in each crop's virtual camera, to
-unit bones; smoothed over the recording where frames are near in time; drawn toward the user's bone lengths; and
-doubted where its own draws, its neighbours in time, the predicted mask or our network disagree.
+unit bones; smoothed over the recording where frames are near in time; its depth, the weaker part, is replaced by that
+of the hand registered to the user's bones; and it is doubted where its own draws, its neighbours in time, the predicted
+mask or our network disagree.
 """
 
 from __future__ import annotations
@@ -28,15 +29,16 @@ class TeacherConfig:
     """How the teacher's labels are made.
 
     shift_joints: from the landmark model's joints to ours. own_template: bone lengths of this person from the labels
-    themselves. registered: share of the way to the registered pose, 1/2 as in the method's Eq. (7). bandwidth:
-    seconds, standard deviation of the smoothing window; 0 smooths nothing. tolerance: a disagreement of so many
+    themselves. registered: share of the way of depth to that of the registered pose; places in the picture stay, as
+    the landmark model sees them better than bone lengths tell. bandwidth: seconds, standard deviation of the smoothing
+    window; 0 smooths nothing. tolerance: a disagreement of so many
     typical ones halves a joint's weight; 0 doubts nothing. least_mask: weight of a joint off the predicted mask.
     min_presence: below it a crop has no label.
     """
 
     shift_joints: bool = True
     own_template: bool = True
-    registered: float = 0.5
+    registered: float = 1.0
     bandwidth: float = 0.04
     tolerance: float = 3.0
     least_mask: float = 0.25
@@ -98,8 +100,8 @@ def _labels(crops: CropSet, template, own: Poses | None, config: TeacherConfig):
         lengths = estimate_template(uv, depth, crops.K_crop, weight.mean(1), template)
         depth = depth * np.linalg.norm(lengths) / np.linalg.norm(template)
     if config.registered:
-        uv_r, depth_r = register(uv, depth, crops.K_crop, lengths)
-        uv, depth = uv + config.registered * (uv_r - uv), depth + config.registered * (depth_r - depth)
+        _, depth_r = register(uv, depth, crops.K_crop, lengths)
+        depth = depth + config.registered * (depth_r - depth)
     return uv, depth, weight, lengths
 
 
