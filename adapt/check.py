@@ -79,7 +79,14 @@ class Session:
         if self._at >= len(self._todo):
             return None
         frame, joint = self._todo[self._at]
-        return Question(frame + 1, len(self._images), self._images[frame], joint, self._joints[joint], self.clicks[frame].copy())
+        return Question(
+            frame + 1,
+            len(self._images),
+            self._images[frame],
+            joint,
+            self._joints[joint],
+            self.clicks[frame].copy(),
+        )
 
     def react(self, answer: Answer) -> None:
         """Take one answer. Raises ValueError on an unknown kind."""
@@ -174,11 +181,14 @@ def measure(
     before, after = (np.linalg.norm(uv - clicks, axis=-1) / size[:, None] for uv in (uv_before, uv_after))
     both = np.isfinite(before) & np.isfinite(after)
     if not both.any():
-        raise SemihandError("No joint was clicked, so nothing was checked. Run --check again and click what you can see.")
+        raise SemihandError(
+            "No joint was clicked, so nothing was checked. Run --check again and click what you can see."
+        )
     before, after = np.where(both, before, np.nan), np.where(both, after, np.nan)
     joints = np.flatnonzero(both.any(axis=0))
     by_joint = {
-        JOINT_NAMES[j]: {"before": float(np.nanmean(before[:, j])), "after": float(np.nanmean(after[:, j]))} for j in joints
+        JOINT_NAMES[j]: {"before": float(np.nanmean(before[:, j])), "after": float(np.nanmean(after[:, j]))}
+        for j in joints
     }
     frames = int(both.any(axis=1).sum())
     return CheckResult(

@@ -16,7 +16,14 @@ from .check import Answer, CheckResult, Question, run_check
 _TITLE = "semihand: click the joint"
 #: Pixels of the enlarged crop and of the bars above and below it.
 SIDE, BAR = 704, 56
-_KEYS = {ord("s"): "skip_joint", ord("f"): "skip_frame", ord("u"): "undo", 8: "undo", ord("q"): "quit", 27: "quit"}
+_KEYS = {
+    ord("s"): "skip_joint",
+    ord("f"): "skip_frame",
+    ord("u"): "undo",
+    8: "undo",
+    ord("q"): "quit",
+    27: "quit",
+}
 _HELP = "s: can't see it    f: skip frame    u: undo    q: finish"
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _WHITE, _GREY, _OWN = (255, 255, 255), (170, 170, 170), (80, 220, 255)
@@ -30,7 +37,9 @@ class ClickWindow:
 
     def __init__(self) -> None:
         if not display_available():
-            raise SemihandError("--check needs a window to click in, but there is no display. Leave --check out.")
+            raise SemihandError(
+                "--check needs a window to click in, but there is no display. Leave --check out."
+            )
         # OpenCV's Qt complains once a picture about fonts that it does not need.
         os.environ.setdefault("QT_LOGGING_RULES", "default.warning=false")
         try:

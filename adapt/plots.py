@@ -14,7 +14,21 @@ from html import escape
 import numpy as np
 
 from ..evaluate.metrics import auc
-from .axes import CHAR, LEFT, PALETTE, Axes, grid, nothing, number, segment, signed, svg, tick, ticks, title_text
+from .axes import (
+    CHAR,
+    LEFT,
+    PALETTE,
+    Axes,
+    grid,
+    nothing,
+    number,
+    segment,
+    signed,
+    svg,
+    tick,
+    ticks,
+    title_text,
+)
 
 #: Height of a bar in picture units.
 _THICK = 14
@@ -53,14 +67,21 @@ def line_plot(
     size: tuple[int, int] = (520, 270),
     verticals: Sequence[float] = (),
 ) -> str:
-    """Lines over x. y_range: its ends, None: from the values, which may lie beyond fixed ones. verticals: x of faint upright lines."""
+    """Lines over x.
+
+    y_range: ends of the axis, None: from the values, which may lie beyond fixed ends. verticals: x of upright lines.
+    """
     series = _colored(series)
     axes = _axes(series, y_range, size, _top(series))
     if axes is None:
         return svg(title, size, [title_text(title), nothing(size)])
     uprights = [segment(axes, (x, axes.y[0]), (x, axes.y[1])) for x in verticals]
     lines = [part for one in series for part in _line(axes, one)]
-    return svg(title, size, [title_text(title), _legend(_entries(series)), *grid(axes, x_label, y_label), *uprights, *lines])
+    return svg(
+        title,
+        size,
+        [title_text(title), _legend(_entries(series)), *grid(axes, x_label, y_label), *uprights, *lines],
+    )
 
 
 def scatter(
@@ -77,7 +98,11 @@ def scatter(
     zeros += [segment(axes, (axes.x[0], 0), (axes.x[1], 0), "zero")] * (axes.y[0] < 0 < axes.y[1])
     dots = [part for one in series for part in _dots(axes, one, 4.5)]
     text = f'<text class="value" x="{LEFT}" y="{axes.top - 8}">{note}</text>'
-    return svg(title, size, [title_text(title), _legend(_entries(series)), text, *grid(axes, x_label, y_label), *zeros, *dots])
+    return svg(
+        title,
+        size,
+        [title_text(title), _legend(_entries(series)), text, *grid(axes, x_label, y_label), *zeros, *dots],
+    )
 
 
 def pck_curves(
@@ -89,7 +114,9 @@ def pck_curves(
     curves = []
     for name, values in errors.items():
         known = np.sort(np.asarray(values, float)[np.isfinite(values)])
-        share = np.searchsorted(known, at, side="right") / len(known) if len(known) else np.full(len(at), np.nan)
+        share = (
+            np.searchsorted(known, at, side="right") / len(known) if len(known) else np.full(len(at), np.nan)
+        )
         label = f"{name} (AUC {auc(known, low, high):.3f})" if len(known) else name
         curves.append(Series(label, at, share))
     return line_plot(curves, title, x_label, "share of joints", (0, 1), size)
@@ -113,17 +140,23 @@ def bar_groups(
     left = 16 + CHAR * max((len(group) for group in groups), default=0)
     # The longest bar leaves room for its number.
     reach = values + np.where(np.isfinite(whiskers), whiskers, 0)
-    scale = (width - left - 8 - CHAR * (8 + len(unit)) * (2 if spread else 1)) / max([*reach[np.isfinite(reach)], 1e-12])
+    scale = (width - left - 8 - CHAR * (8 + len(unit)) * (2 if spread else 1)) / max(
+        [*reach[np.isfinite(reach)], 1e-12]
+    )
     legend = _legend([(name, colors[i % len(colors)], "") for i, name in enumerate(series)])
     top, pitch = 34 + 22 * bool(legend), _THICK * len(series) + 12
     parts = [title_text(title), legend]
     for g, group in enumerate(groups):
         y = top + g * pitch
         middle = y + _THICK * len(series) / 2 + 3
-        parts.append(f'<text class="value" x="{left - 8:.0f}" y="{middle:.0f}" text-anchor="end">{escape(group)}</text>')
+        parts.append(
+            f'<text class="value" x="{left - 8:.0f}" y="{middle:.0f}" text-anchor="end">{escape(group)}</text>'
+        )
         for i, name in enumerate(series):
             told = _told(values[i, g], whiskers[i, g], unit)
-            bar = _bar(left, y + i * _THICK, scale * values[i, g], scale * whiskers[i, g], colors[i % len(colors)])
+            bar = _bar(
+                left, y + i * _THICK, scale * values[i, g], scale * whiskers[i, g], colors[i % len(colors)]
+            )
             parts += [f"<g><title>{escape(f'{group}, {name}: {told}')}</title>{bar}{escape(told)}</text></g>"]
     return svg(title, (width, top + len(groups) * pitch), parts)
 
@@ -162,7 +195,10 @@ def _colored(series: Sequence[Series]) -> list[Series]:
     own = {}
     for one in series:
         own.setdefault(one.name, len(own))
-    return [Series(s.name, s.x, s.y, s.style, own[s.name] if s.color is None else s.color, s.labels) for s in series]
+    return [
+        Series(s.name, s.x, s.y, s.style, own[s.name] if s.color is None else s.color, s.labels)
+        for s in series
+    ]
 
 
 def _axes(series, y_range, size, top: int, margin: float = 0.0) -> Axes | None:
@@ -171,13 +207,23 @@ def _axes(series, y_range, size, top: int, margin: float = 0.0) -> Axes | None:
     if not len(points):
         return None
     (x_low, y_low), (x_high, y_high) = points.min(0), points.max(0)
-    low, high = (free if fixed is None else fixed for free, fixed in zip((y_low, y_high), y_range, strict=True))
+    low, high = (
+        free if fixed is None else fixed for free, fixed in zip((y_low, y_high), y_range, strict=True)
+    )
     if high <= low:
         low, high = (low - abs(low) / 2, high + abs(high) / 2) if high else (-1.0, 1.0)
     around = ticks(low, high)
-    y = tuple(float(end if fixed is None else fixed) for end, fixed in zip((around[0], around[-1]), y_range, strict=True))
+    y = tuple(
+        float(end if fixed is None else fixed)
+        for end, fixed in zip((around[0], around[-1]), y_range, strict=True)
+    )
     free = margin * (x_high - x_low) if x_high > x_low else 1.0
-    return Axes((float(x_low - free), float(x_high + free)), (min(y[0], float(y_low)), max(y[1], float(y_high))), size, top)
+    return Axes(
+        (float(x_low - free), float(x_high + free)),
+        (min(y[0], float(y_low)), max(y[1], float(y_high))),
+        size,
+        top,
+    )
 
 
 def _line(axes: Axes, series: Series) -> list[str]:
@@ -212,7 +258,11 @@ def _table(series: Mapping[str, Sequence[float]], groups: Sequence[str]) -> np.n
 def _told(value: float, spread: float, unit: str) -> str:
     if not math.isfinite(value):
         return number(value)
-    return number(value) + (f" ± {number(spread, value)}" if math.isfinite(spread) else "") + (f" {unit}" if unit else "")
+    return (
+        number(value)
+        + (f" ± {number(spread, value)}" if math.isfinite(spread) else "")
+        + (f" {unit}" if unit else "")
+    )
 
 
 def _bar(left: float, y: float, length: float, whisker: float, color: str) -> str:

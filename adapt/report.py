@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
+from datetime import datetime
 from html import escape
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def terminal_summary(folder: str | Path) -> str:
     run = read_run(folder)
     verdict = judge(run)
     lines = [f"{verdict.word}: {verdict.told}"]
-    found = changes(run)
+    found = [change for change in changes(run) if change.meaning.main]
     wide = max((len(change.meaning.name) for change in found), default=0)
     lines += [
         f"  {c.meaning.name:<{wide}}  {number(c.before):>7} -> {number(c.after):<7} {c.told}" for c in found
@@ -67,14 +68,17 @@ def judge(run: RunFiles) -> Verdict:
     decision = run.indicator("decision")
     reason = _text(decision.get("reason"))
     if decision.get("accepted") is True:
-        told = "On held-out frames, which it has not learned from, the new model does better than the old one."
-        return Verdict("good", "Accepted", f"{told} {_sentence(reason)}".strip())
+        told = (
+            reason
+            or "On held-out frames, which it has not learned from, the new model does better than the old one"
+        )
+        return Verdict("good", "Accepted", _sentence(told))
     if decision.get("accepted") is False:
         return Verdict("bad", "Refused", f"The old model stays. {_sentence(reason)}".strip())
     done, wanted = _iterations_done(run), _iterations_wanted(run)
     if wanted and done < wanted:
-        told = f"It stopped after iteration {done} of {wanted}. No model was judged; the old one stays. Go on with --resume."
-        return Verdict("wait", "Not finished", told)
+        told = f"It stopped after iteration {done} of {wanted}. No model was judged; the old one stays."
+        return Verdict("wait", "Not finished", f"{told} Go on with --resume.")
     return Verdict("wait", "Not judged", "The run has no decision of the gate, so the old model stays.")
 
 
@@ -88,10 +92,12 @@ def _sections(run: RunFiles) -> list[str]:
 def _head(run: RunFiles) -> str:
     verdict, told = judge(run), run.run
     name = escape(_text(told.get("name")) or run.folder.name)
-    facts = "".join(f"<div><b>{escape(value)}</b>{escape(label)}</div>" for label, value in _facts(run) if value)
+    facts = "".join(
+        f"<div><b>{escape(value)}</b>{escape(label)}</div>" for label, value in _facts(run) if value
+    )
     return (
         f'<header class="verdict {verdict.tone}"><h1>Adaptation “{name}”</h1>'
-        f'<div class="muted">{escape(_text(told.get("date")))}</div>'
+        f'<div class="muted">{escape(_date(told.get("date")))}</div>'
         f'<p class="word">{verdict.word}</p><p>{escape(verdict.told)}</p><div class="facts">{facts}</div></header>'
     )
 
@@ -106,7 +112,7 @@ def _facts(run: RunFiles) -> list[tuple[str, str]]:
         ("iterations", str(_iterations_done(run)) if run.iterations else ""),
         ("time", _duration(seconds)),
         ("profile", _text(told.get("profile"))),
-        ("teacher", _text(told.get("teacher"))),
+        ("teacher", _text(told.get("teacher")).replace("none", "")),
         ("parent model", _text(_parent(run).get("name"))),
     ]
 
@@ -118,17 +124,26 @@ def _provenance(run: RunFiles) -> str:
     facts = [
         ("command", _text(told.get("command"))), ("recording", _text(told.get("source"))),
         ("recording's hash", _text(told.get("source_hash"))), ("seed", _text(told.get("seed"))),
-        ("date", _text(told.get("date"))), ("parent model", _text(parent.get("name"))),
+        ("date", _date(told.get("date"))), ("parent model", _text(parent.get("name"))),
         ("parent's hash", _text(parent.get("sha256"))), ("versions", _text(told.get("versions"))),
     ]  # fmt: skip
     config = escape(json.dumps(told.get("config"), indent=2, ensure_ascii=False))
     more = f"<details><summary>Configuration</summary><pre><code>{config}</code></pre></details>"
     known = definitions((name, value) for name, value in facts if value)
-    return section("Where it comes from", "Enough to make the same run again. All of it stays on this machine.", known, more)
+    return section(
+        "Where it comes from",
+        "Enough to make the same run again. All of it stays on this machine.",
+        known,
+        more,
+    )
 
 
 def _notes(run: RunFiles) -> str:
-    notes = [note for note in run.notes if not (note.startswith("train.csv is missing") and "total" in run.iterations)]
+    notes = [
+        note
+        for note in run.notes
+        if not (note.startswith("train.csv is missing") and "total" in run.iterations)
+    ]
     if not notes:
         return ""
     return section("Not shown", "Parts of this run that are missing or can't be read: " + " ".join(notes))
@@ -147,8 +162,13 @@ def _iteration_line(run: RunFiles) -> list[str]:
     if not run.iterations:
         return []
     done = _iterations_done(run)
-    parts = [f"{done} iteration{'s' * (done != 1)} in {_duration(run.iterations.get('seconds', [math.nan])[-1])}"]
-    for column, told, factor, unit in (("pass_rate", "labels in use", 100, "%"), ("synthetic_epe_mm", "synthetic error", 1, "mm")):
+    parts = [
+        f"{done} iteration{'s' * (done != 1)} in {_duration(run.iterations.get('seconds', [math.nan])[-1])}"
+    ]
+    for column, told, factor, unit in (
+        ("pass_rate", "labels in use", 100, "%"),
+        ("synthetic_epe_mm", "synthetic error", 1, "mm"),
+    ):
         values = run.iterations.get(column, np.empty(0))
         values = factor * values[np.isfinite(values)]
         if len(values):
@@ -175,6 +195,14 @@ def _duration(seconds: object) -> str:
     if not isinstance(seconds, (int, float)) or not math.isfinite(seconds):
         return ""
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.1f} min"
+
+
+def _date(value: object) -> str:
+    """An ISO date to the minute; anything else as it is."""
+    try:
+        return datetime.fromisoformat(_text(value)).strftime("%Y-%m-%d %H:%M %Z").strip()
+    except ValueError:
+        return _text(value)
 
 
 def _sentence(text: str) -> str:

@@ -18,33 +18,108 @@ _TONES = {"better": "good", "worse": "bad"}
 
 @dataclass(frozen=True)
 class Meaning:
-    """name: for people. told: what the number says. better: -1 lower is better, 1 higher, 0 neither."""
+    """name: for people. told: what the number says. better: -1 lower is better, 1 higher, 0 neither. main: worth a line
+    in the terminal."""
 
     name: str
     told: str
     better: int
+    main: bool = False
 
 
 #: The names are those of `indicators.measure`, the most telling first.
 MEANINGS = {
-    "view_consistency": Meaning("Views disagree", "How far the joints move, in pixels of the 64-pixel crop, when the same picture is shifted or tilted a little or turned by right angles.", -1),
-    "turn_consistency": Meaning("Turned views disagree", "The same when the picture is turned freely, enlarged and moved.", -1),
-    "view_depth": Meaning("Depths disagree", "How much the depth of the joints changes between those views, in lengths of the middle finger's first bone.", -1),
-    "pose_mask_iou": Meaning("Pose fills its mask", "Overlap of a hand drawn round the joints with the predicted outline; 1 is the same shape.", 1),
-    "source_mask_iou": Meaning("Pose fills the old mask", "The same with the outline of the old model, which no training could bend.", 1),
-    "bone_distance": Meaning("Distance to a real hand", "How far the joints must move, in pixels of the crop, to fit a hand with fixed bones.", -1),
-    "bone_variance": Meaning("Bones change length", "A real hand's bones keep their lengths from frame to frame; this is how much the predicted ones don't.", -1),
-    "jitter": Meaning("Jitter", "Trembling of the joints between neighbouring frames, as a share of the hand's size.", -1),
-    "detector_agreement": Meaning("Distance to the landmark model", "How far the joints lie from those of an independent landmark model, as a share of the hand's size.", -1),
-    "confidence": Meaning("Own confidence", "How sure the network is of its joints. Training can raise it without reason, so it proves little alone.", 1),
-    "seen": Meaning("Hands seen", "Share of frames in which the network is not far less sure than usual.", 1),
-    "spread": Meaning("Spread of the joints", "How far a hand's joints lie apart, in pixels of the crop. It falls where a network collapses.", 0),
-    "diversity": Meaning("Variety of poses", "How far the poses of the frames differ; 0 where every frame gets the same pose.", 0),
-    "synthetic_nme": Meaning("2D error on synthetic hands", "As a share of the hand's size: what was forgotten of what the old model had learned.", -1),
-    "synthetic_epe_mm": Meaning("3D error on synthetic hands", "The same in 3D, in millimetres.", -1),
-    "synthetic_diversity": Meaning("Variety of synthetic poses", "The variety of poses on synthetic pictures.", 0),
-    "synthetic_confidence": Meaning("Confidence on synthetic hands", "The usual confidence, on synthetic pictures.", 0),
-}  # fmt: skip
+    "view_consistency": Meaning(
+        "Views disagree",
+        "How far the joints move, in pixels of the 64-pixel crop, when the same picture is shifted or "
+        "tilted a little or turned by right angles.",
+        -1,
+        main=True,
+    ),
+    "turn_consistency": Meaning(
+        "Turned views disagree",
+        "The same when the picture is turned freely, enlarged and moved.",
+        -1,
+        main=True,
+    ),
+    "view_depth": Meaning(
+        "Depths disagree",
+        "How much the depth of the joints changes between those views, in lengths of the middle "
+        "finger's first bone.",
+        -1,
+    ),
+    "pose_mask_iou": Meaning(
+        "Pose fills its mask",
+        "Overlap of a hand drawn round the joints with the predicted outline; 1 is the same shape.",
+        1,
+    ),
+    "source_mask_iou": Meaning(
+        "Pose fills the old mask",
+        "The same with the outline of the old model, which no training could bend.",
+        1,
+        main=True,
+    ),
+    "bone_distance": Meaning(
+        "Distance to a real hand",
+        "How far the joints must move, in pixels of the crop, to fit a hand with fixed bones.",
+        -1,
+        main=True,
+    ),
+    "bone_variance": Meaning(
+        "Bones change length",
+        "A real hand's bones keep their lengths from frame to frame; this is how much the predicted "
+        "ones don't.",
+        -1,
+    ),
+    "jitter": Meaning(
+        "Jitter",
+        "Trembling of the joints between neighbouring frames, as a share of the hand's size.",
+        -1,
+        main=True,
+    ),
+    "detector_agreement": Meaning(
+        "Distance to the landmark model",
+        "How far the joints lie from those of an independent landmark model, as a share of the hand's size.",
+        -1,
+        main=True,
+    ),
+    "confidence": Meaning(
+        "Own confidence",
+        "How sure the network is of its joints. Training can raise it without reason, so it proves "
+        "little alone.",
+        1,
+    ),
+    "seen": Meaning(
+        "Hands seen",
+        "Share of frames in which the network is not far less sure than usual.",
+        1,
+    ),
+    "spread": Meaning(
+        "Spread of the joints",
+        "How far a hand's joints lie apart, in pixels of the crop. It falls where a network collapses.",
+        0,
+    ),
+    "diversity": Meaning(
+        "Variety of poses",
+        "How far the poses of the frames differ; 0 where every frame gets the same pose.",
+        0,
+    ),
+    "synthetic_nme": Meaning(
+        "2D error on synthetic hands",
+        "As a share of the hand's size: what was forgotten of what the old model had learned.",
+        -1,
+        main=True,
+    ),
+    "synthetic_epe_mm": Meaning(
+        "3D error on synthetic hands",
+        "The same in 3D, in millimetres.",
+        -1,
+    ),
+}
+
+
+#: Only yardsticks for others.
+_HIDDEN = ("synthetic_diversity", "synthetic_confidence")
 
 
 @dataclass(frozen=True)
@@ -86,7 +161,7 @@ class Change:
 def changes(run: RunFiles) -> list[Change]:
     """Every number that was measured before or after, known ones first."""
     before, after = run.indicator("before"), run.indicator("after")
-    names = [*MEANINGS, *(name for name in {**before, **after} if name not in MEANINGS)]
+    names = [*MEANINGS, *(name for name in {**before, **after} if name not in (*MEANINGS, *_HIDDEN))]
     found = []
     for name in names:
         values = _value(before.get(name)), _value(after.get(name))
@@ -120,7 +195,9 @@ def check_section(run: RunFiles) -> str:
     by_joint = check.get("by_joint") if isinstance(check.get("by_joint"), dict) else {}
     if not by_joint:
         return section("Checked by hand", told)
-    series = {when: [100 * _value(row.get(when)) for row in by_joint.values()] for when in ("before", "after")}
+    series = {
+        when: [100 * _value(row.get(when)) for row in by_joint.values()] for when in ("before", "after")
+    }
     names = [name.replace("_", " ") for name in by_joint]
     bars = bar_groups(names, series, "Error by joint, % of the hand's size", "%", colors=("--before", "--s0"))
     return section("Checked by hand", told, f'<div class="plots one">{bars}</div>')
@@ -156,9 +233,14 @@ def _decision_terms(run: RunFiles) -> str:
     score, terms = _value(decision.get("score")), decision.get("terms")
     if not math.isfinite(score):
         return ""
-    told = f"The gate's score is {number(score)}"
+    told = f"The gate's score, its mean gain, is {number(score)}"
     if isinstance(terms, dict) and terms:
-        told += ": " + ", ".join(f"{name.replace('_', ' ')} {number(_value(v))}" for name, v in terms.items())
+        parts = dict(terms)
+        if (low := _value(parts.pop("score_low", None))) and math.isfinite(low):
+            told += f" and, chance allowed for, at least {number(low)}"
+        told += ". It looked at: " + ", ".join(
+            f"{name.replace('_', ' ')} {number(_value(v))}" for name, v in parts.items()
+        )
     return f'<p class="muted">{escape(told)}.</p>'
 
 

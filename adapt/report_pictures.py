@@ -20,10 +20,12 @@ def label_section(run: RunFiles) -> str:
     times, rows = shown_iterations(run.labels["uv_label"]), shown_examples(run.labels)
     told = (
         "The same hands from start to end, among them the one whose label moved most and the one whose moved least. "
-        "Coloured: the label, corrected in every iteration. White dashes: the same hand with the user's fixed bone lengths. "
-        "Last column: the start in white under the final label."
+        "Coloured: the label, corrected in every iteration. White dashes under it: the "
+        "same hand with the user's fixed bone lengths. Last column: the start in white under the final label."
     )
-    columns = f'<div class="strip" style="grid-template-columns: repeat({len(times) + 1}, 1fr)">'
+    columns = (
+        f'<div class="strip" style="grid-template-columns: repeat({len(times) + 1}, minmax(100px, 150px))">'
+    )
     heads = ["start", *(f"iteration {t}" for t in times[1:]), "start and end"]
     cells = [f'<div class="head">{head}</div>' for head in heads]
     for m in rows:
@@ -36,8 +38,9 @@ def held_out_section(run: RunFiles) -> str:
     if not run.held_out or not len(run.held_out["image"]):
         return ""
     told = (
-        "Frames that the new model has not learned from. Coloured: joints; blue: the hand's outline; white dots: the "
-        "landmark model's joints, where it saw a hand. Below: how far the frame's joints move between views and to a hand with fixed bones, in pixels of the crop."
+        "Frames that the new model has not learned from. Coloured: joints; blue: the hand's outline; white dots: "
+        "the landmark model's joints, where it saw a hand. Below: how far the frame's joints move between views "
+        "and to a hand with fixed bones, in pixels of the crop."
     )
     worst, changed = worst_frames(run.held_out), changed_frames(run.held_out)
     parts = ["<h3>Worst after adaptation</h3>", _pairs(run.held_out, worst)]
@@ -98,17 +101,19 @@ def _highest(values: np.ndarray) -> list[int]:
 
 def _label_tile(labels: dict[str, np.ndarray], m: int, t: int) -> str:
     drawn = tile(
-        f"label{m}", [skeleton(labels["uv_label"][t, m]), pale_skeleton(labels["uv_registered"][t, m])],
+        f"label{m}", [pale_skeleton(labels["uv_registered"][t, m]), skeleton(labels["uv_label"][t, m])],
         f"example {m}, iteration {t}",
     )  # fmt: skip
+    cost = float(labels["confidence"][t, m])
     used = "used" if labels["gate"][t, m] else "not used"
-    return f'<div>{drawn}<div class="note">{used}, C {number(float(labels["confidence"][t, m]))}</div></div>'
+    judged = f"{used}, C {number(cost)}" if np.isfinite(cost) else "not judged yet"
+    return f'<div>{drawn}<div class="note">{judged}</div></div>'
 
 
 def _moved_tile(labels: dict[str, np.ndarray], m: int, last: int) -> str:
     start, end = labels["uv_start"][m], labels["uv_label"][last, m]
     share = float(movement(start[None], end[None])[0])
-    drawn = tile(f"label{m}", [skeleton(end), pale_skeleton(start)], f"example {m}, start and end")
+    drawn = tile(f"label{m}", [pale_skeleton(start), skeleton(end)], f"example {m}, start and end")
     moved = f"moved by {100 * share:.1f} % of the hand" if np.isfinite(share) else "no label"
     return f'<div>{drawn}<div class="note">{moved}</div></div>'
 

@@ -52,7 +52,11 @@ def _shares(run: RunFiles) -> str:
 
 
 def _terms(run: RunFiles) -> str:
-    names = {"view_term": "between views", "registration_term": "to fixed bones", "confidence_median": "C, both together"}
+    names = {
+        "view_term": "between views",
+        "registration_term": "to fixed bones",
+        "confidence_median": "C, both together",
+    }
     rows = run.iterations
     lines = [Series(told, rows["t"], rows[name]) for name, told in names.items() if _any(rows, name)]
     return line_plot(lines, "Inconsistency C and its two terms (medians)", "iteration", "C", (0, None))
@@ -66,7 +70,7 @@ def _forgetting(run: RunFiles) -> str:
     start = error[np.isfinite(error)][0]
     lines = [
         Series("synthetic hands", rows["t"], error),
-        Series("first value", rows["t"][[0, -1]], [start, start], "dashed"),
+        Series("first value", [0, rows["t"][-1]], [start, start], "dashed"),
     ]
     return line_plot(lines, "Does it forget? 3D error on synthetic hands", "iteration", "mm", (0, None))
 
@@ -75,10 +79,9 @@ def _spread(run: RunFiles) -> str:
     rows = run.iterations
     if not _any(rows, "spread"):
         return ""
-    ends = rows["t"][[0, -1]]
     lines = [
-        Series("spread", rows["t"], rows["spread"]),
-        Series("collapsed below this", ends, [_COLLAPSED] * 2, "dashed"),
+        Series("spread", np.r_[0, rows["t"]], np.r_[1, rows["spread"]]),
+        Series("collapsed below this", [0, rows["t"][-1]], [_COLLAPSED] * 2, "dashed"),
     ]
     return line_plot(lines, "Spread of the joints against the start", "iteration", "ratio", (0, None))
 
@@ -92,7 +95,9 @@ def _loss(at: np.ndarray, values: np.ndarray, title: str, label: str, borders: n
         cut = np.minimum(values[pale], np.nanpercentile(values, 99))
         lines = [Series("mean", at[pale], cut, "faint", color=0), *lines]
     verticals = borders if label == "step" else ()
-    return line_plot(lines, title, label, "", (0 if np.nanmin(values) >= 0 else None, None), _SMALL, verticals)
+    return line_plot(
+        lines, title, label, "", (0 if np.nanmin(values) >= 0 else None, None), _SMALL, verticals
+    )
 
 
 def binned(at: np.ndarray, values: np.ndarray, bins: int) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,15 @@ from semihand.adapt import check_window
 from semihand.adapt.check import (
     CHECK_JOINTS, Answer, Question, Session, chosen_rows, hand_sizes, measure, paired_interval, run_check,
 )  # fmt: skip
-from semihand.adapt.check_window import BAR, SIDE, ClickWindow, check_by_clicking, draw_question, to_grid, to_window
+from semihand.adapt.check_window import (
+    BAR,
+    SIDE,
+    ClickWindow,
+    check_by_clicking,
+    draw_question,
+    to_grid,
+    to_window,
+)
 from semihand.errors import SemihandError
 from semihand.models.joints import INDEX_TIP, LITTLE_TIP, MIDDLE_MCP, THUMB_TIP, WRIST
 
@@ -44,7 +52,9 @@ def planted(tmp_path):
     image[:, 0, 0, 0] = np.arange(FRAMES)
     np.savez(tmp_path / "heldout.npz", image=image, uv_before=true + (4, 0), uv_after=true + (0, -2), marks_uv=true,
              cost_before=np.zeros(FRAMES), cost_after=np.zeros(FRAMES))  # fmt: skip
-    (tmp_path / "indicators.json").write_text(json.dumps({"before": {"jitter": 1.0}, "decision": {"accepted": True}}))
+    (tmp_path / "indicators.json").write_text(
+        json.dumps({"before": {"jitter": 1.0}, "decision": {"accepted": True}})
+    )
     return tmp_path, true
 
 
@@ -99,12 +109,18 @@ def test_the_models_do_not_change_what_is_asked(planted):
         with np.load(folder / "heldout.npz") as file:
             arrays = dict(file)
         if swap:
-            arrays |= {"uv_before": arrays["uv_after"], "uv_after": arrays["uv_before"], "cost_after": np.arange(FRAMES)}
+            arrays |= {
+                "uv_before": arrays["uv_after"],
+                "uv_after": arrays["uv_before"],
+                "cost_after": np.arange(FRAMES),
+            }
             np.savez(folder / "heldout.npz", **arrays)
         plans.append(Plan(true))
         result = run_check(folder, plans[-1], count=6)
     assert plans[0].asked == plans[1].asked
-    assert (result.nme_before, result.nme_after) == pytest.approx((0.05, 0.1)), "and a worse model is called worse"
+    assert (result.nme_before, result.nme_after) == pytest.approx((0.05, 0.1)), (
+        "and a worse model is called worse"
+    )
 
 
 def test_quitting_keeps_what_was_clicked(planted):
@@ -275,7 +291,9 @@ def test_interval_needs_frames():
 
 def question(image=None, clicked=None):
     image = np.zeros((32, 32, 3), np.uint8) if image is None else image
-    return Question(3, 20, image, WRIST, "middle of the WRIST", np.full((21, 2), np.nan) if clicked is None else clicked)
+    return Question(
+        3, 20, image, WRIST, "middle of the WRIST", np.full((21, 2), np.nan) if clicked is None else clicked
+    )
 
 
 def test_window_and_grid():
@@ -334,7 +352,15 @@ def test_window_answers_a_click(screen):
 
 
 @pytest.mark.parametrize(
-    ("key", "kind"), [("s", "skip_joint"), ("f", "skip_frame"), ("u", "undo"), ("\x08", "undo"), ("q", "quit"), ("\x1b", "quit")]
+    ("key", "kind"),
+    [
+        ("s", "skip_joint"),
+        ("f", "skip_frame"),
+        ("u", "undo"),
+        ("\x08", "undo"),
+        ("q", "quit"),
+        ("\x1b", "quit"),
+    ],
 )
 def test_window_answers_keys(screen, key, kind):
     screen.events = ["x", key]
@@ -359,7 +385,9 @@ def test_check_through_the_window(screen, planted):
     """The whole way: questions drawn, clicks on pixels, errors measured to a pixel's rounding."""
     folder, true = planted
     order = chosen_rows(FRAMES, FRAMES)
-    screen.events = [tuple(int(round(p)) for p in to_window(true[row, joint])) for row in order for joint in JOINTS]
+    screen.events = [
+        tuple(int(round(p)) for p in to_window(true[row, joint])) for row in order for joint in JOINTS
+    ]
     result = check_by_clicking(folder, FRAMES)
     assert_allclose((result.nme_before, result.nme_after), (0.1, 0.05), atol=0.002)
     assert result.clicks == 5 * FRAMES

@@ -10,7 +10,15 @@ from numpy.testing import assert_allclose
 from scipy.stats import spearmanr
 
 from semihand.adapt.axes import DARK, LIGHT, Axes, number, signed, ticks
-from semihand.adapt.plots import Series, bar_groups, line_plot, pair_bar, pck_curves, rank_correlation, scatter
+from semihand.adapt.plots import (
+    Series,
+    bar_groups,
+    line_plot,
+    pair_bar,
+    pck_curves,
+    rank_correlation,
+    scatter,
+)
 
 
 def parsed(svg: str) -> ElementTree.Element:
@@ -68,7 +76,11 @@ def test_missing_values_break_the_line():
 @pytest.mark.parametrize("values", [[], [math.nan, math.inf]])
 def test_nothing_measured(values):
     series = [Series("a", range(len(values)), values)]
-    for svg in (line_plot(series, "t", "x", "y"), scatter(series, "t", "x", "y"), line_plot([], "t", "x", "y")):
+    for svg in (
+        line_plot(series, "t", "x", "y"),
+        scatter(series, "t", "x", "y"),
+        line_plot([], "t", "x", "y"),
+    ):
         assert "nothing was measured" in texts(svg)
 
 
@@ -88,7 +100,9 @@ def test_fixed_range_and_points_above_it():
 
 def test_legend_only_for_several_names_and_dashes_are_grey():
     one = line_plot([Series("pass", [0, 1], [0, 1])], "t", "x", "y")
-    two = line_plot([Series("pass", [0, 1], [0, 1]), Series("start", [0, 1], [1, 1], "dashed")], "t", "x", "y")
+    two = line_plot(
+        [Series("pass", [0, 1], [0, 1]), Series("start", [0, 1], [1, 1], "dashed")], "t", "x", "y"
+    )
     assert "pass" not in texts(one)
     assert {"pass", "start"} <= set(texts(two))
     assert 'class="line dashed" stroke="var(--muted)"' in two
@@ -127,7 +141,9 @@ def test_rank_correlation_without_meaning(x, y):
 
 
 def test_pck_curve():
-    svg = pck_curves({"all at 25": np.full((4, 21), 25.0), "none": np.full((4, 21), np.nan)}, "t", "mm", 0, 50)
+    svg = pck_curves(
+        {"all at 25": np.full((4, 21), 25.0), "none": np.full((4, 21), np.nan)}, "t", "mm", 0, 50
+    )
     (points, empty) = path_points(svg)
     share = (258 - points[:, 1]) / (258 - 56)
     assert_allclose(share[:50], 0, atol=0.01)
@@ -139,7 +155,9 @@ def test_pck_curve():
 
 
 def test_bars_are_as_long_as_their_values():
-    svg = bar_groups(["base", "full"], {"a": [20, 10], "b": [5, math.nan]}, "EPE", "mm", {"a": [0.5, math.nan]})
+    svg = bar_groups(
+        ["base", "full"], {"a": [20, 10], "b": [5, math.nan]}, "EPE", "mm", {"a": [0.5, math.nan]}
+    )
     lengths = [float(e.attrib["width"]) for e in parsed(svg).iter("rect")]
     assert_allclose(np.array(lengths) / lengths[0], [1, 0.25, 0.5, 0], atol=0.01)
     told = [e.text for e in parsed(svg).iter("title")]
