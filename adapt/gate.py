@@ -53,10 +53,10 @@ class GateConfig:
 
 
 WEIGHTS = {
-    "view_consistency": 1.0, "turn_consistency": 1.0, "source_mask": 1.0, "bone_distance": 1.0, "detector_agreement": 2.0,
+    "view_consistency": 1.0, "turn_consistency": 1.0, "source_mask_iou": 1.0, "bone_distance": 1.0, "detector_agreement": 2.0,
 }  # fmt: skip
 FLOORS = {
-    "view_consistency": 0.3, "turn_consistency": 0.3, "source_mask": 0.05, "bone_distance": 0.3, "detector_agreement": 0.01,
+    "view_consistency": 0.3, "turn_consistency": 0.3, "source_mask_iou": 0.05, "bone_distance": 0.3, "detector_agreement": 0.01,
 }  # fmt: skip
 
 
@@ -102,9 +102,8 @@ def crop_gains(before: Indicators, after: Indicators, config: GateConfig) -> dic
 
 def cost(indicators: Indicators, name: str) -> np.ndarray:
     """(N,) a term's cost of each crop, low is good."""
-    if name == "source_mask":
-        return 1 - indicators.per_crop["source_mask_iou"]
-    return indicators.per_crop[name]
+    values = indicators.per_crop[name]
+    return 1 - values if name.endswith("iou") else values
 
 
 def _score(gains, block, config: GateConfig) -> tuple[float, float]:
