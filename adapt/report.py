@@ -76,8 +76,9 @@ def judge(run: RunFiles) -> Verdict:
     if decision.get("accepted") is False:
         return Verdict("bad", "Refused", f"The old model stays. {_sentence(reason)}".strip())
     done, wanted = _iterations_done(run), _iterations_wanted(run)
-    if wanted and done < wanted:
-        told = f"It stopped after iteration {done} of {wanted}. No model was judged; the old one stays."
+    if done < wanted or not run.run:
+        # The description is written at the end: without it nobody knows how many were wanted.
+        told = f"It stopped after iteration {done}{f' of {wanted}' if wanted else ''}. No model was judged; the old one stays."
         return Verdict("wait", "Not finished", f"{told} Go on with --resume.")
     return Verdict("wait", "Not judged", "The run has no decision of the gate, so the old model stays.")
 

@@ -264,6 +264,12 @@ def test_stopped_before_the_first_iteration(run):
     assert "It stopped after iteration 0 of 5." in page.text
 
 
+def test_stopped_before_the_description_was_written(run):
+    (run / "indicators.json").unlink()
+    (run / "run.json").unlink()
+    assert judge(read_run(run)).told.startswith("It stopped after iteration 5. No model was judged")
+
+
 def test_finished_but_not_judged(run):
     (run / "indicators.json").unlink()
     assert judge(read_run(run)).word == "Not judged"
