@@ -58,7 +58,8 @@ class Finetuning:
                  taught: TeacherLabels | None = None, folder=None):  # fmt: skip
         self.process = Process.join(device)
         self.config, self.crops, self.pictures, self.taught = config, crops, pictures, taught
-        self.folder = None if folder is None or self.process.rank else Path(folder)
+        self.folder = None if folder is None or self.process.rank else Path(folder)  # the first process writes, all resume
+        self._state = None if folder is None else Path(folder) / "state.pt"
         self.source = checkpoint
         torch.manual_seed(config.seed)
         self.trained = checkpoint.build().to(self.process.device, memory_format=torch.channels_last)
@@ -66,8 +67,9 @@ class Finetuning:
         self.circles = load_circles(config.circle_layout).to(self.process.device) if config.circles_weight else None
         self.optimizer = torch.optim.Adam(self.trained.parameters(), lr=config.rate)
         self.labels = PseudoLabels(crops, config.labels, config.views, config.seed, checkpoint.info.bone_lengths)
-        self.iteration, self.step, self.seconds, self._spread = 0, 0, 0.0, None
+        self.iteration, self.finished, self.step, self.seconds, self._spread = 0, 0, 0, 0.0, None
         self._history: list[dict] = []
+        self._validate = None
 
     @property
     def network(self) -> nn.Module:
@@ -86,31 +88,33 @@ class Finetuning:
 
     def resume(self) -> None:
         """Go on after the folder's last finished iteration."""
-        state = load_training_state(self.folder / "state.pt")
+        state = load_training_state(self._state)
         if state.config != self.source.config or state.extra["count"] != len(self.crops):
-            raise SemihandError(f"{self.folder} holds a fine-tuning of another network or recording. Start without --resume.")
+            raise SemihandError(f"{self._state.parent} holds a fine-tuning of another network or recording. Start without --resume.")
         self.trained.load_state_dict(state.network)
         if self.mean:
             self.mean.network.load_state_dict(state.ema)
             self.mean.steps = state.step
         self.optimizer.load_state_dict(state.optimizer)
         restore_rng(state.rng)
-        self.iteration, self.step = state.extra["iteration"], state.step
+        self.iteration = self.finished = state.extra["iteration"]
+        self.step = state.step
         self.seconds, self._spread = state.extra["seconds"], state.extra["spread"]
         self.labels.restore({name: tensor.numpy() for name, tensor in state.extra["labels"].items()})
 
-    def run(self, minutes: float | None = None, observer=None) -> nn.Module:
+    def run(self, minutes: float | None = None, observer=None, validate=None) -> nn.Module:
         """Algorithm 1 to its end; returns the result.
 
         minutes: a budget; iterations get shorter where it would be passed. observer(finetuning, confidence): called
-        before the first iteration (with None) and after each.
+        before the first iteration (with None) and after each. validate(network): further columns of iterations.csv.
         """
-        if self.iteration == 0:
+        self._validate = validate
+        if self._spread is None:  # a resumed run has its labels
             self.labels.start(self.labels.predict(self.network, self.process.device))
             self._spread = _spread(self.labels.pose[0])
             self._save()
-            if observer and self.process.rank == 0:
-                observer(self, None)
+        if self.iteration == 0 and observer and self.process.rank == 0:
+            observer(self, None)
         with tqdm(total=self.config.iterations * self.steps, initial=self.iteration * self.steps, unit="step",
                   desc="adapting", disable=None if self.process.rank == 0 else True) as bar:  # fmt: skip
             while self.iteration < self.config.iterations:
@@ -145,6 +149,7 @@ class Finetuning:
         self._check(poses)
         self.labels.update(poses)
         self.seconds += time.monotonic() - start
+        self.finished = t
         self._log(confidence, {name: value / steps for name, value in sums.items()})
         self._save()
         return confidence
@@ -229,7 +234,7 @@ class Finetuning:
             "pass_rate": float(np.mean(confidence.gate)), "view_term": float(np.median(confidence.view_term)),
             "registration_term": float(np.median(confidence.bone_term)), "confidence_median": float(np.median(confidence.total)),
             "spread": _spread(self.labels.pose[0]) / self._spread,
-        } | {name: round(value, 5) for name, value in losses.items()}  # fmt: skip
+        } | {name: round(losses.get(name, 0.0), 5) for name in LOSSES}  # fmt: skip
         self._history.append(row)
         if self.folder:
             _append_csv(self.folder / "iterations.csv", row)
@@ -244,7 +249,7 @@ class Finetuning:
             return
         kept = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in self.labels.state().items()}
         extra = {"iteration": self.iteration, "seconds": self.seconds, "count": len(self.crops), "spread": self._spread, "labels": kept}
-        save_training_state(self.folder / "state.pt", TrainingState(
+        save_training_state(self._state, TrainingState(
             self.source.config, self.step, self.step * self.config.labelled, self.trained.state_dict(),
             self.network.state_dict(), self.optimizer.state_dict(), rng_state(), extra,
         ))  # fmt: skip

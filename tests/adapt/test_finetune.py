@@ -1,0 +1,482 @@
+"""Fine-tuning without labels: Algorithm 1 step by step, what takes part in it, and how it stops and goes on."""
+
+import csv
+import math
+import pickle
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+from torch.testing import assert_close
+
+from semihand.adapt import finetune
+from semihand.adapt.finetune import Finetuning
+from semihand.adapt.process import Process
+from semihand.adapt.profiles import PAPER, PROFILES, ROBUST, FinetuneConfig, named_profile
+from semihand.adapt.pseudo_labels import LabelConfig
+from semihand.adapt.teacher import TeacherLabels
+from semihand.adapt.views import ViewConfig, predict
+from semihand.errors import SemihandError
+from semihand.models.checkpoint import Checkpoint, describe, load_training_state
+from semihand.models.joints import PRIOR_BONE_LENGTHS
+from semihand.models.network import Hourglass, NetworkConfig
+from semihand.models.registration import register
+from semihand.synth.cache import Cache
+from semihand.synth.feed import FixedPictures
+
+LITTLE = NetworkConfig("little", input_size=96, stem="stride4", widths=(16, 16), stacks=1, bottleneck_min=16, crop_factor=1.9)
+#: Two steps an iteration on the six crops of the tests.
+QUICK = FinetuneConfig(
+    "test", iterations=3, labelled=3, unlabelled=3, late_from=3, circles_weight=0.0,
+    labels=LabelConfig(gate="quantile", share=0.5), views=ViewConfig(turn=30.0),
+)  # fmt: skip
+CONTROL = replace(QUICK, pseudo_weight=0.0, view_weight=0.0, through_norm=False)
+
+
+@pytest.fixture(scope="module")
+def checkpoint():
+    """A network that says something else of every joint, though nothing true."""
+    torch.manual_seed(1)
+    network = Hourglass(LITTLE)
+    torch.nn.init.normal_(network.stacks[0].head.weight, std=0.3)
+    return Checkpoint(describe(LITTLE, {}), {name: tensor.clone() for name, tensor in network.state_dict().items()})
+
+
+@pytest.fixture(scope="module")
+def noise():
+    """Labelled pictures of nothing."""
+    rng = np.random.default_rng(2)
+    arrays = {
+        "image": rng.integers(0, 255, (12, 64, 64, 3), dtype=np.uint8), "mask": np.full((12, 32, 32), 90, np.uint8),
+        "uv": rng.uniform(16, 47, (12, 21, 2)).astype(np.float32), "K": np.zeros((12, 4), np.float32),
+        "xyz": (rng.normal(0, 0.03, (12, 21, 3)) + [0, 0, 0.5]).astype(np.float32), "visible": np.ones((12, 21), bool),
+        "present": np.ones(12, bool),
+    }  # fmt: skip
+    return FixedPictures(Cache(**arrays, config={"crop_factor": 1.9}, provenance={}))
+
+
+@pytest.fixture
+def crops(crop_set):
+    return crop_set(6)
+
+
+@pytest.fixture
+def tuning(checkpoint, crops, noise):
+    """tuning(config, **more): a fine-tuning of the little network on the CPU."""
+
+    def build(config=QUICK, crops=crops, **more):
+        return Finetuning(checkpoint, crops, noise, config, "cpu", **more)
+
+    return build
+
+
+def rows_of(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def weights(network):
+    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
+
+
+def parameters(network):
+    return {name: tensor.detach().clone() for name, tensor in network.named_parameters()}
+
+
+def statistics(network):
+    return {name: tensor.clone() for name, tensor in network.named_buffers() if "running" in name}
+
+
+class TestAlgorithm:
+    def test_labels_are_corrected_with_the_answers_of_each_iteration(self, tuning, crops):
+        """Eq. (7) through the whole loop: p is the mean of the new answer and of the old registration."""
+        run, seen = tuning(), []
+
+        def observe(finetuning, confidence):
+            assert finetuning is run and (confidence is None) == (not seen)
+            answer = predict(run.network, crops)
+            seen.append((answer.uv, answer.depth, run.labels.pose, run.labels.registered))
+
+        run.run(observer=observe)
+        assert len(seen) == 4 and run.step == 6
+        assert_array_equal(seen[0][0], seen[0][2][0])  # the first labels are the source's answers
+        for (_, _, _, registered), (uv, depth, pose, _) in zip(seen, seen[1:]):
+            assert_allclose(pose[0], (uv + registered[0]) / 2, atol=1e-4)
+            assert_allclose(pose[1], (depth + registered[1]) / 2, atol=1e-5)
+        for _, _, pose, registered in seen:
+            assert_allclose(registered[0], register(*pose, crops.K_crop)[0], atol=1e-3)
+        assert np.abs(seen[0][0] - seen[-1][0]).max() > 0.05  # and the network did move
+
+    def test_every_pass_sees_every_crop_once(self, tuning):
+        run = tuning(replace(QUICK, passes=2.0))
+        assert run.steps == 4
+        batches = list(run._batches(np.random.default_rng(0), 4))
+        assert [len(batch) for batch in batches] == [3] * 4
+        for part in (batches[:2], batches[2:]):
+            assert sorted(np.concatenate(part)) == list(range(6))
+        assert [list(batch) for batch in run._batches(np.random.default_rng(9), 2)] == [list(b) for b in batches[:2]]
+
+    def test_processes_share_a_pass(self, tuning):
+        runs = [tuning() for _ in range(2)]
+        for rank, run in enumerate(runs):
+            run.process = Process(rank, 2, torch.device("cpu"))
+        rows = np.concatenate([np.concatenate(list(run._batches(None, run.steps))) for run in runs])
+        assert runs[0].steps == 1 and sorted(rows) == list(range(6))
+
+    def test_fewer_crops_than_a_batch(self, tuning):
+        run = tuning(replace(QUICK, unlabelled=64, iterations=1))
+        assert run.steps == 1
+        run.run()
+        assert run.step == 1
+
+    def test_rates_of_the_paper(self, tuning, monkeypatch):
+        assert [PAPER.learning_rate(t) for t in (1, 4, 5, 10)] == [1e-4, 1e-4, 1e-5, 1e-5]
+        run, rates = tuning(), []
+        monkeypatch.setattr(run, "_train_step", lambda *_: rates.append(run.optimizer.param_groups[0]["lr"]) or {})
+        run.run()
+        assert rates == [1e-4] * 4 + [1e-5] * 2
+
+    def test_the_gate_is_frozen_within_an_iteration(self, tuning, monkeypatch):
+        run, gates = tuning(), []
+        monkeypatch.setattr(run, "_train_step", lambda forward, rows, gate, *_: gates.append(gate) or {})
+        run.run()
+        assert gates[0] is gates[1] and gates[2] is gates[3] and gates[0] is not gates[2]
+        assert gates[0].sum() == 3
+
+    def test_the_loss_is_the_weighted_sum(self, tuning):
+        config = replace(QUICK, view_weight=0.25, pseudo_weight=0.5, loss=replace(QUICK.loss, pose_weight=2.0))
+        run = tuning(config)
+        run.labels.start(run.labels.predict(run.network, "cpu"))
+        gate = run.labels.judge(run.network, "cpu").gate
+        parts = run._train_step(run.trained, np.arange(3), gate, np.random.default_rng(0), torch.Generator().manual_seed(0))
+        assert set(parts) == {"supervised", "unsupervised", "view", "total"}
+        wanted = parts["supervised"] + 2.0 * (0.5 * parts["unsupervised"] + 0.25 * parts["view"])
+        assert parts["total"] == pytest.approx(wanted, rel=1e-5)
+
+    def test_the_result_is_the_averaged_network_where_there_is_one(self, tuning):
+        assert tuning().network is not None and tuning().mean is None
+        run = tuning(replace(QUICK, teacher_mean=0.9))
+        source = parameters(run.trained)
+        result = run.run()
+        assert result is run.mean.network is not run.trained and run.mean.steps == run.step == 6
+        name = "stem.0.weight"
+        moved = (run.trained.state_dict()[name] - source[name]).abs().mean()
+        behind = (result.state_dict()[name] - source[name]).abs().mean()
+        assert 0 < behind < moved
+        assert not torch.equal(statistics(result)["stem.1.running_mean"], statistics(run.trained)["stem.1.running_mean"])
+
+
+class TestWhoTakesPart:
+    @pytest.fixture
+    def others(self, crop_set):
+        return crop_set(image=np.random.default_rng(5).integers(0, 90, (6, 168, 168, 3), dtype=np.uint8))
+
+    def test_the_control_never_sees_the_crops(self, tuning, others):
+        assert_close(weights(tuning(CONTROL).run()), weights(tuning(CONTROL, crops=others).run()), atol=0, rtol=0)
+
+    def test_batch_statistics_alone_move_with_the_crops(self, tuning, others):
+        config = replace(CONTROL, through_norm=True)
+        runs = [tuning(config).run(), tuning(config, crops=others).run(), tuning(CONTROL).run()]
+        means = [statistics(run)["stem.1.running_mean"] for run in runs]
+        assert (means[0] - means[1]).abs().max() > 1e-3 and (means[0] - means[2]).abs().max() > 1e-3
+
+    def test_batch_statistics_alone_have_no_loss(self, tuning, tmp_path):
+        tuning(replace(CONTROL, through_norm=True), folder=tmp_path).run()
+        for row in rows_of(tmp_path / "train.csv"):
+            assert float(row["supervised"]) > 0
+            assert all(float(row[name] or 0) == 0 for name in ("unsupervised", "view", "circles", "teacher"))
+
+    def test_unlabelled_pictures_give_no_gradient_without_a_loss(self, tuning):
+        """With the source's statistics nothing else can come from them: the control to the bit."""
+        control = tuning(replace(CONTROL, batch_norm="frozen")).run()
+        through = tuning(replace(CONTROL, batch_norm="frozen", through_norm=True)).run()
+        assert_close(weights(control), weights(through), atol=1e-6, rtol=1e-5)
+
+    def test_frozen_statistics_stay_and_mixed_ones_move(self, tuning, checkpoint):
+        source = statistics(checkpoint.build())
+        frozen, mixed = (tuning(replace(QUICK, batch_norm=kind)) for kind in ("frozen", "mixed"))
+        for run in (frozen, mixed):
+            run.run()
+        assert_close(statistics(frozen.network), source, atol=0, rtol=0)
+        assert (statistics(mixed.network)["stem.1.running_mean"] - source["stem.1.running_mean"]).abs().max() > 1e-3
+        assert (parameters(frozen.network)["stem.0.weight"] - checkpoint.weights["stem.0.weight"]).abs().max() > 0
+
+    def test_split_statistics_keep_the_labelled_half_to_itself(self, tuning, others):
+        """The labelled pictures' loss does not depend on the crops of the same batch; mixed, it does."""
+        for kind, alike in (("split", True), ("mixed", False)):
+            config = replace(CONTROL, through_norm=True, batch_norm=kind, iterations=1, steps=1)
+            first, second = tuning(config).run(), tuning(config, crops=others).run()
+            same = all(torch.allclose(a, b, atol=1e-7) for a, b in zip(first.parameters(), second.parameters()))
+            assert same == alike
+            moved = statistics(first)["stem.1.running_mean"] - statistics(second)["stem.1.running_mean"]
+            assert moved.abs().max() > 1e-3
+
+    def test_another_teacher_pulls_where_it_has_weight(self, tuning, crops):
+        """The first three crops are taught joints 6 px to the right; the others are not."""
+        config = replace(CONTROL, teacher_weight=3.0, iterations=2, steps=12, rate=2e-3, late_from=9, labelled=2,
+                         batch_norm="frozen", views=ViewConfig(turn=1.0, scale=(1.0, 1.0), move=0.0))  # fmt: skip
+        before = predict(tuning(config).network, crops)
+        uv = before.uv + np.float32([6, 0])
+        weight = np.ones((6, 21), np.float32)
+        weight[3:] = 0
+
+        def error(run):
+            return np.linalg.norm(predict(run.network, crops).uv - uv, axis=-1).mean(1)
+
+        def teacher(*labels):
+            return TeacherLabels(*labels, PRIOR_BONE_LENGTHS)
+
+        taught = tuning(config, taught=teacher(uv, before.depth, weight))
+        taught.run()
+        control = tuning(config)
+        control.run()
+        assert error(taught)[:3].mean() < 0.8 * error(control)[:3].mean()
+        nothing = tuning(config, taught=teacher(uv + 99, before.depth, weight * 0))
+        assert_close(weights(nothing.run()), weights(control.network), atol=0, rtol=0)
+
+    @pytest.mark.parametrize("name", sorted(PROFILES))
+    def test_profiles_run(self, tuning, name, tmp_path):
+        config = named_profile(name, iterations=1, labelled=3, unlabelled=3)
+        run = tuning(config, folder=tmp_path)
+        run.run()
+        (row,) = rows_of(tmp_path / "iterations.csv")
+        assert all(float(row[loss]) > 0 for loss in ("supervised", "view", "circles"))
+        assert 0 <= float(row["pass_rate"]) <= 1 and float(row["spread"]) > 0.7
+        assert all(torch.isfinite(tensor).all() for tensor in run.network.state_dict().values())
+
+
+class TestLogs:
+    def test_a_row_for_each_iteration_and_step(self, tuning, tmp_path):
+        run, rates = tuning(folder=tmp_path), []
+        run.run(observer=lambda _, confidence: rates.append(confidence))
+        iterations, steps = rows_of(tmp_path / "iterations.csv"), rows_of(tmp_path / "train.csv")
+        assert [row["t"] for row in iterations] == ["1", "2", "3"]
+        assert [(row["step"], row["t"]) for row in steps] == [(str(1 + i), str(1 + i // 2)) for i in range(6)]
+        for row, confidence in zip(iterations, rates[1:]):
+            assert float(row["pass_rate"]) == pytest.approx(confidence.gate.mean())
+            assert float(row["view_term"]) == pytest.approx(np.median(confidence.view_term), rel=1e-4)
+            assert float(row["registration_term"]) == pytest.approx(np.median(confidence.bone_term), rel=1e-4)
+            assert float(row["confidence_median"]) == pytest.approx(np.median(confidence.total), rel=1e-4)
+        mean = np.mean([float(row["supervised"]) for row in steps[:2]])
+        assert float(iterations[0]["supervised"]) == pytest.approx(mean, rel=1e-3)
+
+    def test_a_loss_that_only_comes_later_is_logged(self, tuning, tmp_path, monkeypatch):
+        """Nobody passes the gate in the first iteration, three do in the second."""
+        config = replace(QUICK, ungated_registered=False, iterations=2)
+        run = tuning(config, folder=tmp_path)
+        gate = run.labels._gate
+        monkeypatch.setattr(run.labels, "_gate", lambda cost: gate(cost) * (run.iteration > 1))
+        run.run()
+        rows = rows_of(tmp_path / "iterations.csv")
+        assert float(rows[0]["unsupervised"] or 0) == 0 < float(rows[1]["unsupervised"])
+        assert [float(row["pass_rate"]) for row in rows] == [0.0, 0.5]
+
+    def test_without_a_folder_nothing_is_written(self, tuning, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        tuning(replace(QUICK, iterations=1)).run()
+        assert list(tmp_path.iterdir()) == []
+
+
+class TestBudget:
+    def test_iterations_get_shorter_where_the_budget_would_be_passed(self, tuning):
+        config = replace(QUICK, steps=4)
+        run = tuning(config)
+        run.run(minutes=1e-9)
+        assert (run.iteration, run.step) == (3, 4 + 1 + 1)
+        free = tuning(config)
+        free.run(minutes=60)
+        assert (free.iteration, free.step) == (3, 12)
+
+    def test_the_time_left_is_shared_out(self, tuning):
+        run = tuning(replace(QUICK, iterations=5, steps=100))
+        run.iteration, run.step, run.seconds = 3, 50, 100.0  # 2 s a step; 200 s are left for three iterations
+        assert run._affordable(5.0) == 33
+        assert run._affordable(None) == 100 == run._affordable(1000)
+        assert run._affordable(1.0) == 1
+
+
+class TestTrouble:
+    def test_a_loss_that_is_no_number_is_one_sentence_and_the_last_state_stays(self, tuning, tmp_path, monkeypatch):
+        run = tuning(folder=tmp_path)
+        real = finetune.LabelledHalf.losses
+
+        def broken(half, answers, circles):
+            return {name: loss * (math.nan if run.step == 3 else 1) for name, loss in real(half, answers, circles).items()}
+
+        monkeypatch.setattr(finetune.LabelledHalf, "losses", broken)
+        with pytest.raises(SemihandError, match="became nan at step 3.*learning rate"):
+            run.run()
+        state = load_training_state(tmp_path / "state.pt")
+        assert (state.extra["iteration"], state.step) == (1, 2)
+        assert all(torch.isfinite(tensor).all() for tensor in state.network.values())
+
+    def test_weights_gone_wrong_in_the_last_step_are_found(self, tuning, tmp_path):
+        run = tuning(replace(QUICK, iterations=1, steps=1), folder=tmp_path)
+        step = run._train_step
+
+        def wrong(*arguments):
+            parts = step(*arguments)
+            run.trained.stacks[0].head.weight.data.fill_(math.nan)
+            return parts
+
+        run._train_step = wrong
+        with pytest.raises(SemihandError, match="After iteration 1"):
+            run.run()
+        assert load_training_state(tmp_path / "state.pt").extra["iteration"] == 0
+
+    def test_joints_that_draw_together_stop_the_run(self, tuning, tmp_path):
+        run = tuning(folder=tmp_path)
+        step = run._train_step
+
+        def flatten(*arguments):
+            parts = step(*arguments)
+            if run.iteration == 2:
+                run.trained.stacks[0].head.weight.data.mul_(0.2)
+            return parts
+
+        run._train_step = flatten
+        with pytest.raises(SemihandError, match=r"After iteration 2 the joints keep only \d+% of their spread.*collapsing"):
+            run.run()
+        assert load_training_state(tmp_path / "state.pt").extra["iteration"] == 1
+
+    @pytest.mark.parametrize("values, words", [
+        ({"batch_norm": "none"}, "'none'"), ({"iterations": 0}, "iterations"), ({"labelled": 1}, "at least 2"),
+        ({"unlabelled": 1}, "at least 2"), ({"passes": 0.0}, "passes"),
+    ])  # fmt: skip
+    def test_impossible_configurations_are_refused(self, values, words):
+        with pytest.raises(SemihandError, match=words):
+            replace(QUICK, **values)
+        with pytest.raises(SemihandError, match="'fast' is unknown: paper, robust"):
+            named_profile("fast")
+
+
+#: With random views already before the first iteration, and a template estimated from the first answers.
+RESUMED = replace(
+    QUICK, teacher_mean=0.9, labels=LabelConfig(gate="quantile", views=2, draws=2, own_template=True), view_weight=0.5
+)
+CHILD = """
+import os, pickle, sys, time
+from pathlib import Path
+import torch
+from semihand.adapt.finetune import Finetuning
+
+def wait():
+    print("now", flush=True)
+    time.sleep(600)
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    folder, when = Path(sys.argv[1]), sys.argv[2]
+    run = Finetuning(*pickle.loads((folder / "parts.pkl").read_bytes()), "cpu", folder=folder)
+    step, replace = run._train_step, os.replace
+
+    def train_step(*arguments):
+        if (when, run.step) in (("first iteration", 1), ("second iteration", 3)):
+            wait()
+        return step(*arguments)
+
+    def replaced(old, new):
+        if when == "saving" and run.iteration == 2:
+            wait()
+        return replace(old, new)
+
+    run._train_step, os.replace = train_step, replaced
+    run.run()
+"""
+
+
+class TestResume:
+    @pytest.fixture
+    def straight(self, tuning):
+        run = tuning(RESUMED)
+        run.run()
+        return run
+
+    def assert_same(self, run, straight):
+        assert (run.iteration, run.step) == (straight.iteration, straight.step) == (3, 6)
+        assert_close(weights(run.network), weights(straight.network), atol=0, rtol=0)
+        assert_close(weights(run.trained), weights(straight.trained), atol=0, rtol=0)
+        for name, array in straight.labels.state().items():
+            assert_array_equal(run.labels.state()[name], array)
+
+    @pytest.mark.parametrize("killed_at", [0, 1, 2, 3, 5])
+    def test_a_resumed_run_equals_the_uninterrupted_one(self, tuning, straight, tmp_path, killed_at):
+        cut = tuning(RESUMED, folder=tmp_path)
+        step = cut._train_step
+
+        def interrupted(*arguments):
+            if cut.step == killed_at:
+                raise KeyboardInterrupt
+            return step(*arguments)
+
+        cut._train_step = interrupted
+        with pytest.raises(KeyboardInterrupt):
+            cut.run()
+        torch.manual_seed(99)
+        run = tuning(RESUMED, folder=tmp_path)
+        run.resume()
+        assert (run.iteration, run.step) == (killed_at // 2, killed_at // 2 * 2)
+        run.run()
+        self.assert_same(run, straight)
+
+    @pytest.mark.parametrize("when, finished", [("first iteration", 0), ("second iteration", 1), ("saving", 1)])
+    def test_after_kill_9(self, checkpoint, crops, noise, tuning, straight, tmp_path, when, finished):
+        (tmp_path / "parts.pkl").write_bytes(pickle.dumps((checkpoint, crops, noise, RESUMED)))
+        (tmp_path / "child.py").write_text(CHILD)
+        child = subprocess.Popen([sys.executable, str(tmp_path / "child.py"), str(tmp_path), when], stdout=subprocess.PIPE)
+        try:
+            assert child.stdout.readline() == b"now\n"
+        finally:
+            child.send_signal(signal.SIGKILL)
+            child.wait()
+        run = tuning(RESUMED, folder=tmp_path)
+        run.resume()
+        assert run.iteration == finished
+        run.run()
+        self.assert_same(run, straight)
+
+    def test_a_finished_run_has_nothing_left_to_do(self, tuning, tmp_path):
+        first = tuning(RESUMED, folder=tmp_path)
+        first.run()
+        again = tuning(RESUMED, folder=tmp_path)
+        again.resume()
+        again.run()
+        self.assert_same(again, first)
+        assert len(rows_of(tmp_path / "train.csv")) == 6
+
+    def test_the_observer_hears_of_the_start_where_no_iteration_was_finished(self, tuning, tmp_path):
+        first = tuning(folder=tmp_path)
+        first._train_step = lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+        with pytest.raises(KeyboardInterrupt):
+            first.run()
+        run, heard = tuning(folder=tmp_path), []
+        run.resume()
+        run.run(observer=lambda _, confidence: heard.append(confidence is None))
+        assert heard == [True, False, False, False]
+
+    def test_every_process_resumes(self, tuning, tmp_path, monkeypatch):
+        """Only the first writes, but all read."""
+        tuning(folder=tmp_path).run()
+        monkeypatch.setattr(Process, "join", classmethod(lambda cls, device: cls(1, 2, torch.device("cpu"))))
+        second = tuning(folder=tmp_path)
+        second.resume()
+        assert second.folder is None and second.iteration == 3
+
+    def test_another_recording_or_network_is_refused(self, tuning, crops, noise, checkpoint, tmp_path):
+        tuning(replace(QUICK, iterations=1), folder=tmp_path).run()
+        with pytest.raises(SemihandError, match="another network or recording.*without --resume"):
+            tuning(crops=crops.take(np.arange(5)), folder=tmp_path).resume()
+        other = Hourglass(replace(LITTLE, widths=(32, 16)))
+        described = Checkpoint(describe(other.config, {}), dict(other.state_dict()))
+        with pytest.raises(SemihandError, match="another network or recording"):
+            Finetuning(described, crops, noise, QUICK, "cpu", folder=tmp_path).resume()
+
+    def test_without_a_state_there_is_nothing_to_resume(self, tuning, tmp_path):
+        with pytest.raises(SemihandError, match="no training to resume"):
+            tuning(folder=tmp_path).resume()
