@@ -17,9 +17,9 @@ from ..models.circles import CircleModel, CrossModalConfig, pixels_per_unit
 from ..models.decode import Prediction
 from .augment import jitter
 from .batches import to_tensors
-from .consistency import pose_loss, view_loss
+from .consistency import pose_loss, view_loss, within
 from .crops import WIDE_GRID, CropSet
-from .losses import Target, supervised_loss
+from .losses import Target, heatmap_cross_entropy, supervised_loss
 from .profiles import FinetuneConfig
 from .views import View, draw_diversity, draw_perturbation, wide_pictures
 
@@ -103,7 +103,8 @@ class UnlabelledHalf:
         self._view, self._chosen = None, None
         if config.view_weight:
             self._view = _to(draw_perturbation(len(rows), config.views, generator), device)
-            self.pictures.append(self._view.picture(wide, WIDE_GRID, size))
+            seen = self._view.picture(wide, WIDE_GRID, size)
+            self.pictures.append(jitter(seen, config.colour) if config.perturb_colour else seen)
         counts = self._counts()
         if counts.any():
             self._chosen = torch.nonzero(counts).flatten()
@@ -142,12 +143,22 @@ class UnlabelledHalf:
             losses["unsupervised"] = (self.labels.gate[rows] * apart).sum() / count
         if self.labels.taught is not None and config.teacher_weight:
             uv, depth, weight = (tensor[rows] for tensor in self.labels.taught)
-            taught = self._to_label(answers, self._diverse.pose(uv), depth, config, weight)
+            moved = self._diverse.pose(uv)
+            taught = self._to_label(answers, moved, depth, config, weight) + self._heatmaps(answers, moved, weight, config)
             losses["teacher"] = taught.sum() / count
         return losses
 
     def _moved(self, pose, rows):
         return self._diverse.pose(pose[0][rows]), pose[1][rows]
+
+    @staticmethod
+    def _heatmaps(answers: Answers, uv, weight, config) -> Tensor:
+        """(B,): heatmaps toward another teacher's joints, as far as the supervised loss has such a term."""
+        if not config.loss.heatmap_weight:
+            return torch.zeros(len(uv), device=uv.device)
+        entropy = sum(heatmap_cross_entropy(log_q, uv) for log_q in answers.log_q) / len(answers.log_q)
+        share = config.loss.heatmap_weight / config.loss.pose_weight
+        return share * (entropy * weight * within(uv)).sum(1) / uv.shape[1]
 
     @staticmethod
     def _to_label(answers: Answers, uv, depth, config, weight=None) -> Tensor:

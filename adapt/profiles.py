@@ -23,7 +23,7 @@ class FinetuneConfig:
     late_rate: Adam's, the late one from iteration `late_from` on. labelled, unlabelled: pictures of each kind in a batch. pseudo_weight, view_weight,
     circles_weight, teacher_weight: of the unlabelled losses against the supervised one (λ_c for the consistency terms).
     ungated_registered: Eq. (6)'s second term trains every picture on its registered pose. labelled_consistency: the
-    consistency terms on synthetic pictures too. stop_gradient: the unperturbed branch is a fixed target. teacher_mean:
+    consistency terms on synthetic pictures too. stop_gradient: the unperturbed branch is a fixed target. perturb_colour: T changes colours as A does. teacher_mean:
     decay of the averaged network that makes the labels and is the result; 0: the trained network itself.
     through_norm: real pictures take part in the batch statistics even where no loss looks at them. batch_norm "mixed":
     statistics of the joint batch; "split": synthetic and real pictures apart; "frozen": the source's.
@@ -50,6 +50,7 @@ class FinetuneConfig:
     ungated_registered: bool = True
     labelled_consistency: bool = True
     stop_gradient: bool = False
+    perturb_colour: bool = False
     teacher_mean: float = 0.0
     through_norm: bool = True
     batch_norm: str = "mixed"
@@ -79,6 +80,10 @@ class FinetuneConfig:
         factors = {"unsupervised": self.pseudo_weight, "view": self.view_weight, "circles": self.circles_weight,
                    "teacher": self.teacher_weight}  # fmt: skip
         return factors[name] * self.loss.pose_weight
+
+    def with_teacher(self) -> FinetuneConfig:
+        """The same with another teacher's labels beside its own terms."""
+        return replace(self, teacher_weight=1.0)
 
     def for_crop(self, crop_factor: float) -> FinetuneConfig:
         """The paper's constants for crops of this factor instead of 2: errors in pixels are larger by 2 / factor.

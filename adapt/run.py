@@ -7,7 +7,7 @@ import json
 import logging
 import sys
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +20,8 @@ from ..models.model_file import data_dir
 from ..models.registry import checkpoint_of, install
 from ..synth.cache import open_cache
 from ..synth.feed import Feed, FixedPictures
-from .check import run_check
-from .check_window import ClickWindow
+from ..tracker.viewer import display_available
+from .check_window import check_by_clicking
 from .crops import CropSet, cut_crops
 from .examples import ExampleLabels, held_out_arrays
 from .finetune import Finetuning
@@ -34,6 +34,7 @@ from .record import RecordOptions, record
 from .report import terminal_summary, write_report
 from .sources import SourceFrame, open_source
 from .teacher import detector_labels
+from .validate import score
 from .views import predict
 
 log = logging.getLogger(__name__)
@@ -70,6 +71,7 @@ class AdaptOptions:
     check: bool = False
     seed: int = 0
     iterations: int | None = None
+    begun: float = field(default_factory=time.monotonic)
 
     def __post_init__(self):
         if self.teacher not in TEACHERS:
@@ -105,9 +107,11 @@ class Adapted:
 def adapt(options: AdaptOptions) -> Adapted:
     """Fine-tune on the source's frames, compare before and after on held-out ones, install what is better.
 
-    Raises SemihandError where there is too little to learn from or the training goes wrong; the model in use stays.
+    Raises SemihandError where there is too little to learn from, the training goes wrong or is stopped (Ctrl-C keeps
+    the last finished iteration); the model in use stays.
     """
-    begun = time.monotonic()
+    if options.check and not display_available():
+        raise SemihandError("--check needs a window to click in, but there is no display. Leave --check out.")
     _make_folder(options)
     checkpoint_file = checkpoint_of(options.model)
     checkpoint = load_checkpoint(checkpoint_file)
@@ -116,34 +120,55 @@ def adapt(options: AdaptOptions) -> Adapted:
     train_rows, held_rows = split_held_out(crops, seed=options.seed)
     train, held = crops.take(train_rows), crops.take(held_rows)
     log.info("%d crops to learn from, %d held out to judge by.", len(train), len(held))
+    config = options.config().for_crop(checkpoint.info.crop_factor)
+    told = _told(options, config, checkpoint_file, source_hash, (len(train), len(held)))
+    _write_json(options.folder / "run.json", told)
     with _pictures(options) as pictures:
-        finetuning = _finetuning(checkpoint, train, pictures, options)
-        device = finetuning.process.device
-        source_network = checkpoint.build().to(device).eval()
-        synthetic = synthetic_slice(pictures)
-        before = measure(source_network, held, device, synthetic)
-        examples = ExampleLabels()
-        network = finetuning.run(options.minutes, examples.note)
-        after = measure(network, held, device, synthetic, reference=source_network)
+        decision, network = _train_and_judge(checkpoint, train, held, pictures, config, options)
+    told |= {"seconds": round(time.monotonic() - options.begun, 1), "synthetic": pictures.provenance}
+    _write_json(options.folder / "run.json", told)
+    _keep(options, network, checkpoint, held, told, decision)
+    if options.check:
+        check_by_clicking(options.folder)
+    write_report(options.folder)
+    return Adapted(options.folder, decision, terminal_summary(options.folder))
+
+
+def _train_and_judge(checkpoint, train: CropSet, held: CropSet, pictures, config: FinetuneConfig, options: AdaptOptions):
+    """The decision on held-out crops and the network that it is about; both crops' files for the report."""
+    finetuning = _finetuning(checkpoint, train, pictures, config, options)
+    device = finetuning.process.device
+    source = checkpoint.build().to(device).eval()
+    synthetic = synthetic_slice(pictures)
+    before = measure(source, held, device, synthetic)
+    examples = ExampleLabels()
+    try:
+        network = finetuning.run(options.minutes, examples.note, lambda network: _forgetting(network, synthetic, device))
+    except KeyboardInterrupt:
+        write_report(options.folder)
+        raise SemihandError(
+            f"Stopped after iteration {finetuning.finished} of {config.iterations}; nothing was installed."
+            " The same command with --resume goes on."
+        ) from None
+    after = measure(network, held, device, synthetic, reference=source)
     decision = decide(before, after)
     _write(options.folder / "labels.npz", examples.arrays())
     _write(options.folder / "heldout.npz", held_out_arrays(held, before.poses, after.poses, before.per_crop_cost, after.per_crop_cost))
     _write_json(options.folder / "indicators.json", {
         "before": before.values(), "after": after.values(), "decision": asdict(decision),
     })  # fmt: skip
-    told = _told(options, finetuning, checkpoint_file, source_hash, (len(train), len(held)), time.monotonic() - begun)
-    _write_json(options.folder / "run.json", told)
-    if options.check:
-        run_check(options.folder, ClickWindow())
-    _keep(options, network, checkpoint, held, told, decision)
-    write_report(options.folder)
-    return Adapted(options.folder, decision, terminal_summary(options.folder))
+    return decision, network
+
+
+def _forgetting(network, synthetic, device) -> dict[str, float]:
+    scores, _ = score(network, synthetic, False, device)
+    return {"synthetic_epe_mm": round(scores.epe_mm, 3)}
 
 
 def _make_folder(options: AdaptOptions) -> None:
     folder = options.folder
     if not options.resume and (folder / "state.pt").exists():
-        for old in ("state.pt", "iterations.csv", "labels.npz", "heldout.npz", "indicators.json", "run.json"):
+        for old in ("state.pt", "iterations.csv", "train.csv", "labels.npz", "heldout.npz", "indicators.json", "run.json"):
             (folder / old).unlink(missing_ok=True)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -159,7 +184,7 @@ def _frames(options: AdaptOptions) -> tuple[list[SourceFrame], str]:
         return frames, f"{path.name}, {len(frames)} pictures"
     folder = _recorded(path, options)
     recording = read_recording(folder)
-    return open_source(folder, options.crop, LandmarkObserver()), recording_hash(recording)
+    return open_source(folder, options.crop, refine=options.teacher == "detector"), recording_hash(recording)
 
 
 def _recorded(path: Path, options: AdaptOptions) -> Path:
@@ -170,7 +195,7 @@ def _recorded(path: Path, options: AdaptOptions) -> Path:
         return resolve_recording(options.source)
     made = recording_folder(path.stem)
     if made.exists():
-        log.info("Frames of %s were recorded before; using the recording %s.", path.name, made.name)
+        log.info("Frames of %s were recorded before: using the recording %s.", path.name, made.name)
         return made
     record(RecordOptions(video=str(path) if video else None, images=None if video else str(path), name=path.stem, viewer="none"))
     return made
@@ -208,8 +233,8 @@ class _Still:
         """Nothing runs."""
 
 
-def _finetuning(checkpoint, train: CropSet, pictures, options: AdaptOptions) -> Finetuning:
-    config, taught = options.config(), None
+def _finetuning(checkpoint, train: CropSet, pictures, config: FinetuneConfig, options: AdaptOptions) -> Finetuning:
+    taught = None
     if options.teacher == "detector":
         own = predict(checkpoint.build().eval(), train)
         taught = detector_labels(train, checkpoint.info.bone_lengths, own)
@@ -219,16 +244,15 @@ def _finetuning(checkpoint, train: CropSet, pictures, options: AdaptOptions) -> 
     return finetuning
 
 
-def _told(options, finetuning, parent: Path, source_hash: str, frames: tuple[int, int], seconds: float) -> dict:
+def _told(options, config: FinetuneConfig, parent: Path, source_hash: str, frames: tuple[int, int]) -> dict:
     """Provenance of the run. frames: learned from, and held out."""
-    config = finetuning.config
     more = {
         "name": options.made_name, "profile": options.profile, "teacher": options.teacher, "source": Path(options.source).name,
         "source_hash": source_hash, "frames_train": frames[0], "frames_held_out": frames[1],
         "parent": {"name": options.model, "sha256": hashlib.sha256(parent.read_bytes()).hexdigest()},
-        "config": asdict(config), "seconds": round(seconds, 1), "synthetic": finetuning.pictures.provenance,
+        "config": asdict(config),
     }  # fmt: skip
-    return provenance(" ".join(["semihand", *sys.argv[1:]]), config.seed, finetuning.step * config.labelled, **more)
+    return provenance(" ".join(["semihand", *sys.argv[1:]]), config.seed, 0, **more)
 
 
 def _keep(options, network, checkpoint, held: CropSet, told: dict, decision: Decision) -> None:

@@ -69,11 +69,14 @@ class SourceFrame:
         return crop_camera(self.intrinsics, box.center, box.side, box.roll, self.handedness == "left")
 
 
-def open_source(path: str | Path, crop: str = "detector", observer: LandmarkObserver | None = None) -> list[SourceFrame]:
+def open_source(
+    path: str | Path, crop: str = "detector", observer: LandmarkObserver | None = None, refine: bool = False
+) -> list[SourceFrame]:
     """Frames with a hand of a recording or a sequence folder, in the order of time.
 
     crop "label" (sequence folders only, for measuring): the labelled joints' box says where the hand is; nothing else
-    of a label is used. "detector": the landmark model's joints say it. Raises SemihandError where the folder is
+    of a label is used. "detector": the landmark model's joints say it. refine: read the landmarks of recorded frames
+    again, with the observer's draws (a recording holds those of one look). Raises SemihandError where the folder is
     neither, holds no hand, or the crops are unknown.
     """
     path = Path(path)
@@ -83,18 +86,16 @@ def open_source(path: str | Path, crop: str = "detector", observer: LandmarkObse
         return _of_sequence(read_sequence(path), crop, observer or LandmarkObserver())
     if crop == "label":
         raise SemihandError(f"{path} is no sequence folder, so it has no labels to crop by. Leave --crop out.")
-    return _of_recording(path)
+    return _of_recording(path, (observer or LandmarkObserver()) if refine else None)
 
 
-def _of_recording(path: Path) -> list[SourceFrame]:
-    recording = read_recording(path)
-    return [
-        SourceFrame(
-            frame.image, frame.time, frame.segment, frame.handedness, frame.K,
-            Marks(frame.uv_image, frame.depth, frame.presence, frame.handedness, np.zeros(len(frame.depth))),
-        )
-        for frame in recording.frames
-    ]  # fmt: skip
+def _of_recording(path: Path, observer: LandmarkObserver | None) -> list[SourceFrame]:
+    frames = []
+    for frame in tqdm(read_recording(path).frames, desc="reading hands", unit="frame", disable=None, leave=False):
+        marks = Marks(frame.uv_image, frame.depth, frame.presence, frame.handedness, np.zeros(len(frame.depth)))
+        marks = marks if observer is None else observer.refine(frame.read(), marks)
+        frames.append(SourceFrame(frame.image, frame.time, frame.segment, frame.handedness, frame.K, marks))
+    return frames
 
 
 def _of_sequence(sequence: Sequence, crop: str, observer: LandmarkObserver) -> list[SourceFrame]:

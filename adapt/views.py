@@ -20,7 +20,7 @@ from ..models.decode import decode
 from ..models.network import Hourglass, normalise
 from .crops import WIDE_GRID, CropSet
 
-PERTURBATIONS = ("shift", "tilt", "quarter")
+PERTURBATIONS = ("shift", "tilt", "quarter", "mixed")
 
 
 @dataclass(frozen=True)
@@ -83,10 +83,14 @@ class View:
 
 @dataclass(frozen=True)
 class ViewConfig:
-    """Ranges of T and A. T is one of `kinds`: a shift up to `shift` grid pixels, a tilt up to `tilt` degrees, or 90,
-    180, 270 degrees. A turns by up to `turn` degrees, scales the seen square, and moves it by a share of its side."""
+    """Ranges of T and A.
 
-    kinds: tuple[str, ...] = PERTURBATIONS
+    T is one of `kinds`: a shift up to `shift` grid pixels, a tilt up to `tilt` degrees, 90, 180 or 270 degrees
+    ("quarter"), or "mixed": turn, scale and move as A does. A turns by up to `turn` degrees, scales the seen square,
+    and moves it by up to a share `move` of its side.
+    """
+
+    kinds: tuple[str, ...] = ("shift", "tilt", "quarter")
     shift: float = 5.0
     tilt: float = 2.0
     turn: float = 180.0
@@ -106,7 +110,11 @@ def draw_perturbation(count: int, config: ViewConfig, generator: torch.Generator
     shift = _uniform(generator, count, 2) * config.shift * is_kind["shift"][:, None]
     tilt = _uniform(generator, count) * math.radians(config.tilt) * is_kind["tilt"]
     quarter = torch.randint(1, 4, (count,), generator=generator) * (math.pi / 2) * is_kind["quarter"]
-    return View.build(tilt + quarter, torch.ones(count), shift)
+    plain = View.build(tilt + quarter, torch.ones(count), shift)
+    if "mixed" not in config.kinds:
+        return plain
+    mixed = draw_diversity(count, config, generator)
+    return View(torch.where(is_kind["mixed"][:, None, None], mixed.matrix, plain.matrix))
 
 
 def draw_diversity(count: int, config: ViewConfig, generator: torch.Generator) -> View:

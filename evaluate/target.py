@@ -13,6 +13,7 @@ from ..adapt.teacher import TeacherLabels
 from ..adapt.views import Poses, predict
 from ..errors import SemihandError
 from ..models.checkpoint import Checkpoint
+from ..models.joints import PRIOR_BONE_LENGTHS
 from ..models.lifting import relative_depth, unit_length
 from .predict import Prediction, lift_with_label
 from .run import Result, evaluate_predictions
@@ -47,7 +48,7 @@ class Target:
         """The true 2.5D poses, for the supervised oracle. Raises SemihandError where a frame has no 3D label."""
         rows = [self._label(crop, frame) for crop, frame in zip(self.crops.crops, self.frames)]
         uv, depth = (np.stack(column).astype(np.float32) for column in zip(*rows))
-        return TeacherLabels(uv, depth, np.ones(depth.shape, np.float32))
+        return TeacherLabels(uv, depth, np.ones(depth.shape, np.float32), np.asarray(PRIOR_BONE_LENGTHS))
 
     @staticmethod
     def _label(crop, frame: SequenceFrame):

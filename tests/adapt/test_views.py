@@ -192,8 +192,10 @@ def test_only_the_configured_kinds_are_drawn(kind):
     view = draw_perturbation(50, ViewConfig(kinds=(kind,)), generator())
     angle = torch.rad2deg(torch.atan2(view.matrix[:, 1, 0], view.matrix[:, 0, 0])).abs()
     moves, turns = view.matrix[:, :, 2].abs().max() > 0, angle.max().item()
+    assert ((view.scale - 1).abs().max() > 0.1) == (kind == "mixed")
     assert (bool(moves), turns > 0.1, turns > 45) == {
-        "shift": (True, False, False), "tilt": (False, True, False), "quarter": (False, True, True)
+        "shift": (True, False, False), "tilt": (False, True, False), "quarter": (False, True, True),
+        "mixed": (True, True, True),
     }[kind]  # fmt: skip
 
 
