@@ -284,8 +284,8 @@ def adapt(
       semihand adapt --from hands.mp4 --minutes 5
       semihand track --model my-mine --follow
     """
-    from .adapt.record import RecordOptions
-    from .adapt.record import record as run_record
+    from .record.session import RecordOptions
+    from .record.session import record as run_record
     from .adapt.run import AdaptOptions
     from .adapt.run import adapt as run
 
@@ -410,7 +410,7 @@ app.add_typer(recordings_app, name="recordings")
 @recordings_app.command("list")
 def recordings_list() -> None:
     """All recordings with their size, and the folder they are in."""
-    from .adapt.recordings_text import list_text
+    from .record.text import list_text
 
     typer.echo(list_text())
 
@@ -425,7 +425,7 @@ def recordings_show(
     \b
     Example: semihand recordings show mine --sheet sheet.png
     """
-    from .adapt.recordings_text import show_text
+    from .record.text import show_text
 
     typer.echo(show_text(name, sheet))
 
@@ -433,7 +433,7 @@ def recordings_show(
 @recordings_app.command("remove")
 def recordings_remove(name: Annotated[str, typer.Argument(help="A name of `semihand recordings list`.")]) -> None:
     """Delete a recording for good. Models that were made from it stay."""
-    from .adapt.recording import delete_recording
+    from .record.recording import delete_recording
 
     delete_recording(name)
     typer.echo(f"Deleted the recording {name}.")

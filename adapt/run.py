@@ -29,9 +29,9 @@ from .gate import Decision, decide, split_held_out
 from .indicators import measure, synthetic_slice
 from .landmarks import LandmarkObserver
 from .profiles import FinetuneConfig, named_profile
-from .recording import read_recording, recording_folder, recording_hash, resolve_recording
-from .record import RecordOptions, record
-from .report import terminal_summary, write_report
+from ..record.recording import read_recording, recording_folder, recording_hash, resolve_recording
+from ..record.session import RecordOptions, record
+from ..report.adaptation import terminal_summary, write_report
 from .sources import SourceFrame, open_source
 from .teacher import detector_labels
 from .validate import score

@@ -20,7 +20,7 @@ from ..evaluate.sequence import FILE_NAME, Sequence, SequenceFrame, read_sequenc
 from ..models.camera import Crop, crop_camera, default_intrinsics
 from ..tracker.crop import crop_box, overlap
 from .landmarks import LandmarkObserver, Marks
-from .recording import read_recording
+from ..record.recording import read_recording
 
 CROPS = ("detector", "label")
 

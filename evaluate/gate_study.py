@@ -6,27 +6,30 @@ without training again: what is there is not computed anew.
 
 from __future__ import annotations
 
+import copy
 import csv
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 
-from ..adapt.axes import STYLE
+from ..report.axes import STYLE
 from ..adapt.crops import CropSet
 from ..adapt.finetune import Finetuning
 from ..adapt.gate import FLOORS, Decision, GateConfig, decide, split_held_out
 from ..adapt.indicators import Indicators, measure, synthetic_slice
-from ..adapt.plots import Series, rank_correlation, scatter
+from ..report.plots import Series, rank_correlation, scatter
 from ..adapt.profiles import FinetuneConfig, named_profile
 from ..adapt.teacher import TeacherLabels, detector_labels
 from ..adapt.views import Poses, predict
 from ..errors import SemihandError
 from ..models.checkpoint import atomic_file, load_checkpoint
-from ..synth.cache import Cache, open_cache
+from ..models.network import Hourglass
+from ..synth.cache import open_cache
 from ..synth.feed import FixedPictures
 from .gate_targets import Target, absent, blurred, frozen, rendered_crops, rendered_target, sequence_target
 
@@ -44,8 +47,10 @@ SAME = 0.01
 @dataclass(frozen=True)
 class StudyOptions:
     """sequences: folders with labels; rendered: how many shifted targets of rendered hands. checkpoint: the source.
-    pictures: folder of a finished cache. out: the study's folder. cases: names of CASES, empty: all. iterations, steps,
-    batch: of each fine-tuning; it is measured after each of `snapshots` iterations. seeds: of the fine-tunings."""
+    pictures: folder of a finished cache. out: the study's folder. cases: names of CASES, empty: all. seeds: of the
+    fine-tunings. iterations, steps, batch, rate, draws: of each one; short ones need a high rate. stretches: each result
+    is measured with these multiples of the weights' change, 2 being as if it had gone on in the same direction. truths:
+    crops at most on which the true error is measured."""
 
     sequences: tuple[Path, ...]
     checkpoint: Path
@@ -54,10 +59,13 @@ class StudyOptions:
     rendered: int = 2
     cases: tuple[str, ...] = ()
     seeds: tuple[int, ...] = (0,)
-    iterations: int = 4
-    steps: int = 12
-    batch: int = 16
-    snapshots: tuple[int, ...] = (1, 4)
+    iterations: int = 2
+    steps: int = 10
+    batch: int = 12
+    rate: float = 1e-3
+    draws: int = 1
+    stretches: tuple[float, ...] = (0.5, 1.0, 2.0)
+    truths: int = 100
     device: str = "auto"
 
     def __post_init__(self):
@@ -67,36 +75,52 @@ class StudyOptions:
         if not self.sequences and not self.rendered:
             raise SemihandError("The study needs a sequence folder with labels or rendered targets.")
 
+    def settings(self) -> dict:
+        """What makes candidates comparable: those of other settings don't go into the same folder."""
+        names = ("iterations", "steps", "batch", "rate", "draws", "truths")
+        return {name: getattr(self, name) for name in names} | {"checkpoint": sha256(self.checkpoint.read_bytes()).hexdigest()}
+
 
 @dataclass(frozen=True)
 class Case:
-    """One kind of fine-tuning. changes: of the profile. spoil: what happens to the recording. taught: labels of the
+    """One kind of fine-tuning. changes: of the profile. faster: factor of the rate. spoil: what happens to the recording. taught: labels of the
     landmark model ("detector") or the network's own for the wrong pictures ("shuffled"). harmful: must be refused."""
 
     profile: str = "robust"
     changes: tuple[tuple[str, object], ...] = ()
+    faster: float = 1.0
     spoil: str = ""
     taught: str = ""
     harmful: bool = False
 
 
-_RATE = 1e-4
+_NONE = {"view_weight": 0.0, "circles_weight": 0.0, "pseudo_weight": 0.0}
+
+
+def _case(profile: str = "robust", **values) -> Case:
+    """A case; values that are no fields of Case change the profile."""
+    own = {name: values.pop(name) for name in ("faster", "spoil", "taught", "harmful") if name in values}
+    return Case(profile, tuple(values.items()), **own)
+
+
 CASES = {
-    "robust": Case(),
-    "paper": Case("paper"),
-    "views only": Case(changes=(("circles_weight", 0.0), ("pseudo_weight", 0.0))),
-    "circles only": Case(changes=(("view_weight", 0.0), ("pseudo_weight", 0.0))),
-    "pseudo-labels only": Case(changes=(("circles_weight", 0.0), ("view_weight", 0.0))),
-    "synthetic only": Case(changes=(("circles_weight", 0.0), ("view_weight", 0.0), ("pseudo_weight", 0.0), ("through_norm", False))),
-    "detector": Case(taught="detector"),
-    "half absent": Case(spoil="half absent"),
-    "absent": Case(spoil="absent", harmful=True),
-    "blurred": Case(spoil="blurred", harmful=True),
-    "frozen": Case(spoil="frozen", harmful=True),
-    "rate x10": Case(changes=(("rate", 10 * _RATE), ("late_rate", 10 * _RATE))),
-    "rate x30": Case(changes=(("rate", 30 * _RATE), ("late_rate", 30 * _RATE)), harmful=True),
-    "shuffled": Case(taught="shuffled", changes=(("pseudo_weight", 0.0), ("teacher_weight", 1.0)), harmful=True),
-    "circles x10": Case(changes=(("circles_weight", 10.0), ("skip_below_iou", 0.0))),
+    "robust": _case(),
+    "paper": _case("paper"),
+    "views only": _case(**_NONE | {"view_weight": 1.0}),
+    "circles only": _case(**_NONE | {"circles_weight": 1.0}),
+    "pseudo-labels only": _case(**_NONE | {"pseudo_weight": 1.0}),
+    "synthetic only": _case(**_NONE, through_norm=False),
+    "detector": _case(taught="detector", **_NONE | {"view_weight": 1.0, "teacher_weight": 1.0}),
+    "half absent": _case(spoil="half absent"),
+    "rate x0.3": _case(faster=0.3),
+    "rate x3": _case(faster=3.0),
+    "rate x10": _case(faster=10.0),
+    "circles x10": _case(circles_weight=10.0, skip_below_iou=0.0),
+    "absent": _case(spoil="absent", harmful=True),
+    "blurred": _case(spoil="blurred", harmful=True),
+    "frozen": _case(spoil="frozen", harmful=True),
+    "rate x30": _case(faster=30.0, harmful=True),
+    "shuffled": _case(taught="shuffled", harmful=True, **_NONE | {"teacher_weight": 1.0}),
 }
 
 
@@ -118,7 +142,7 @@ class Row:
     target: str
     case: str
     seed: int
-    iteration: int
+    stretch: float
     harmful: bool
     change: dict[str, float]
     gains: dict[str, float]
@@ -129,12 +153,22 @@ class Row:
 
 def run_study(options: StudyOptions, gate: GateConfig = GateConfig(), progress: Callable[[str], None] = log.info) -> list[Row]:
     """Fine-tune all cases on all targets, and write study.csv, correlations.json and scatter.svg into options.out."""
+    _claim(options)
     rows = [row for target in _targets(options) for row in _study_target(target, options, gate, progress)]
     write_study(rows, options.out)
     return rows
 
 
-def _targets(options: StudyOptions):
+def _claim(options: StudyOptions) -> None:
+    """Keep candidates of different settings apart. Raises SemihandError where the folder holds others."""
+    record = options.out / "settings.json"
+    if record.exists() and json.loads(record.read_text()) != options.settings():
+        raise SemihandError(f"{options.out} holds candidates of other settings ({record}). Give another folder or delete it.")
+    with atomic_file(record) as temporary:
+        temporary.write_text(json.dumps(options.settings(), indent=1))
+
+
+def _targets(options: StudyOptions) -> Iterator[Target]:
     """One after the other, as they take memory."""
     info, cache = load_checkpoint(options.checkpoint).info, open_cache(options.pictures)
     for folder in options.sequences:
@@ -149,17 +183,17 @@ def _study_target(target: Target, options: StudyOptions, gate: GateConfig, progr
     bench, rows = _Bench(target, options), []
     for seed in options.seeds:
         for name in options.cases or CASES:
-            for iteration, before, after in bench.candidates(name, seed):
-                rows.append(_row(target, name, seed, iteration, before, after, gate))
+            for stretch, before, after in bench.candidates(name, seed):
+                rows.append(_row(target, name, seed, stretch, before, after, gate))
                 progress(_line(rows[-1]))
     return rows
 
 
-def _row(target, name, seed, iteration, before: Measured, after: Measured, gate: GateConfig) -> Row:
+def _row(target, name, seed, stretch, before: Measured, after: Measured, gate: GateConfig) -> Row:
     change = {key: _log_ratio(after.errors[key], before.errors[key]) for key in before.errors}
     then, now = before.indicators, after.indicators
     decision, blind = decide(then, now, gate), decide(_blind(then), _blind(now), gate)
-    return Row(target.name, name, seed, iteration, CASES[name].harmful, change, _gains(then, now), decision, blind, after.stopped)
+    return Row(target.name, name, seed, stretch, CASES[name].harmful, change, _gains(then, now), decision, blind, after.stopped)
 
 
 def _blind(indicators: Indicators) -> Indicators:
@@ -196,41 +230,40 @@ class _Bench:
         self.cache = open_cache(options.pictures)
         self.pictures = FixedPictures(self.cache)
         self.synthetic = synthetic_slice(self.pictures)
+        self.measured = np.unique(np.linspace(0, len(target.crops) - 1, options.truths).astype(int))
 
     def candidates(self, name: str, seed: int):
-        """(iteration, before, after) of each snapshot of a case."""
+        """(stretch, before, after) of a case."""
         case = CASES[name]
         recording = self._recording(case, seed)
         train_rows, held_rows = split_held_out(recording, seed=seed)
         held = recording.take(held_rows)
-        files = {t: self._file(f"{name} {seed} {t}") for t in self.options.snapshots}
-        kept = f"{case.spoil or 'as recorded'} {seed} before"
-        before = self._kept(self._file(kept), lambda: self._measure(self.source, held, None))
+        files = {stretch: self._file(f"{name} {seed} x{stretch:g}") for stretch in self.options.stretches}
+        source = self._file(f"source, {case.spoil or 'as recorded'} {seed}")
+        if not source.exists():
+            _save(source, self._measure(self.source, held, None))
         if not all(file.exists() for file in files.values()):
             self._train(case, seed, recording.take(train_rows), held, files)
-        for t, file in files.items():
-            yield t, before, _load(file)
+        for stretch, file in files.items():
+            yield stretch, _load(source), _load(file)
 
-    def _train(self, case: Case, seed: int, train: CropSet, held: CropSet, files: dict[int, Path]) -> None:
+    def _train(self, case: Case, seed: int, train: CropSet, held: CropSet, files: dict[float, Path]) -> None:
         config = self._config(case, seed)
         tuning = Finetuning(self.checkpoint, train, self.pictures, config, self.options.device, self._taught(case, train, seed))
-
-        def note(finetuning, _) -> None:
-            if finetuning.iteration in files:
-                _save(files[finetuning.iteration], self._measure(finetuning.network, held, self.source))
-
+        stopped = ""
         try:
-            tuning.run(observer=note)
+            tuning.run()
         except SemihandError as error:
-            last = self._measure(tuning.network, held, self.source, str(error))
-            for file in files.values():
-                if not file.exists():
-                    _save(file, last)
+            stopped = str(error)
+        for stretch, file in files.items():
+            network = stretched(self.source, tuning.network, stretch)
+            _save(file, self._measure(network, held, self.source, stopped))
 
     def _config(self, case: Case, seed: int) -> FinetuneConfig:
-        options = self.options
-        return named_profile(case.profile, iterations=options.iterations, steps=options.steps, labelled=options.batch,
-                             unlabelled=options.batch, seed=seed, **dict(case.changes))  # fmt: skip
+        options, rate = self.options, self.options.rate * case.faster
+        config = named_profile(case.profile, iterations=options.iterations, steps=options.steps, labelled=options.batch,
+                               unlabelled=options.batch, rate=rate, late_rate=rate, seed=seed, **dict(case.changes))  # fmt: skip
+        return replace(config, labels=replace(config.labels, draws=options.draws))
 
     def _recording(self, case: Case, seed: int) -> CropSet:
         crops = self.target.crops.take(self.target.recorded)
@@ -254,16 +287,23 @@ class _Bench:
         device = next(network.parameters()).device
         reference = None if reference is None else reference.to(device)
         indicators = measure(network, held, device, self.synthetic, reference=reference)
-        return Measured(indicators, self.target.errors(predict(network, self.target.crops, device)), stopped)
+        part = self.target.take(self.measured)
+        return Measured(indicators, part.errors(predict(network, part.crops, device)), stopped)
 
     def _file(self, name: str) -> Path:
         return self.options.out / self.target.name / f"{name}.npz"
 
-    @staticmethod
-    def _kept(file: Path, make: Callable[[], Measured]) -> Measured:
-        if not file.exists():
-            _save(file, make())
-        return _load(file)
+
+def stretched(source: Hourglass, network: Hourglass, stretch: float) -> Hourglass:
+    """The source with `stretch` times the change of weights and statistics that leads to `network`."""
+    made = copy.deepcopy(network).eval()
+    then = source.state_dict()
+    for name, now in made.state_dict().items():
+        if now.dtype.is_floating_point:
+            now.copy_(then[name].to(now.device).lerp(now, stretch))
+            if name.endswith("running_var"):
+                now.clamp_(min=1e-6)
+    return made
 
 
 def _save(file: Path, measured: Measured) -> None:
@@ -351,7 +391,7 @@ def study_plot(rows: Sequence[Row], measure: str = "nme") -> str:
         groups[kind].append(row)
     series = [
         Series(name, [row.decision.score for row in some], [100 * (1 - np.exp(row.change[measure])) for row in some],
-               labels=[f"{row.target}, {row.case}, iteration {row.iteration}" for row in some])
+               labels=[f"{row.target}, {row.case}, x{row.stretch:g}" for row in some])
         for name, some in groups.items() if some
     ]  # fmt: skip
     title = "The gate's score and the true improvement"
@@ -364,4 +404,4 @@ def study_plot(rows: Sequence[Row], measure: str = "nme") -> str:
 def _line(row: Row) -> str:
     truth = ", ".join(f"{name} {np.exp(value) - 1:+.1%}" for name, value in row.change.items() if np.isfinite(value))
     verdict = "accepted" if row.decision.accepted else "refused"
-    return f"{row.target}, {row.case}, seed {row.seed}, iteration {row.iteration}: true {truth}; {verdict} ({row.decision.reason})"
+    return f"{row.target}, {row.case}, seed {row.seed}, x{row.stretch:g}: true {truth}; {verdict} ({row.decision.reason})"

@@ -5,12 +5,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from semihand.adapt import record_view
-from semihand.adapt.coverage import Coverage
-from semihand.adapt.guide import Guide, GuideConfig, Prompt
-from semihand.adapt.record import RecordOptions
-from semihand.adapt.record_view import TextView, ViewState, WindowView, open_view, record_picture
-from semihand.adapt.takes import CUT_LIMIT, Segments, cut_out
+from semihand.record import view as record_view
+from semihand.record.coverage import Coverage
+from semihand.record.guide import Guide, GuideConfig, Prompt
+from semihand.record.session import RecordOptions
+from semihand.record.view import TextView, ViewState, WindowView, open_view, record_picture
+from semihand.record.takes import CUT_LIMIT, Segments, cut_out
 from semihand.errors import SemihandError
 from semihand.models.camera import default_intrinsics
 from semihand.models.lifting import project

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
-from semihand.adapt.follow import Sighting
-from semihand.adapt.quality import REASONS, HandLook, Quality, QualityConfig, hand_look, sharpness
+from semihand.record.follow import Sighting
+from semihand.record.quality import REASONS, HandLook, Quality, QualityConfig, hand_look, sharpness
 from semihand.synth.clip import Clip, ClipConfig
 
 SIZE = (320, 240)

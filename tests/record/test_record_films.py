@@ -10,8 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from semihand.adapt.record import RecordOptions, record
-from semihand.adapt.recording import read_recording
+from semihand.record.session import RecordOptions, record
+from semihand.record.recording import read_recording
 from semihand.models.camera import default_intrinsics
 from semihand.synth.clip import Clip, ClipConfig
 
@@ -75,7 +75,7 @@ def test_a_real_film():
 
 
 KILLED = """
-from semihand.adapt.record import RecordOptions, record
+from semihand.record.session import RecordOptions, record
 print("go", flush=True)
 record(RecordOptions(video={path!r}, name="killed", viewer="none", threads=1))
 """

@@ -10,14 +10,14 @@ import cv2
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from semihand.adapt import record as record_module
-from semihand.adapt.follow import HandFollower
-from semihand.adapt.guide import Guide, GuideConfig, Prompt
-from semihand.adapt.record import RecordOptions, record
-from semihand.adapt.record_view import TextView
-from semihand.adapt.recorder import Recorder, RecorderConfig, Tools
-from semihand.adapt.recording import list_recordings, read_recording, recording_folder
-from semihand.adapt.takes import CUT_LIMIT
+from semihand.record import session as record_module
+from semihand.record.follow import HandFollower
+from semihand.record.guide import Guide, GuideConfig, Prompt
+from semihand.record.session import RecordOptions, record
+from semihand.record.view import TextView
+from semihand.record.recorder import Recorder, RecorderConfig, Tools
+from semihand.record.recording import list_recordings, read_recording, recording_folder
+from semihand.record.takes import CUT_LIMIT
 from semihand.cli import app
 from semihand.errors import SemihandError
 from semihand.models.camera import default_intrinsics
@@ -103,7 +103,7 @@ def run(monkeypatch):
         tools = Tools(planted, planted, None, view or TextView())
         monkeypatch.setattr(record_module, "open_tools", lambda *_: tools)
         if guide:
-            monkeypatch.setattr("semihand.adapt.recorder.Guide", lambda: guide)
+            monkeypatch.setattr("semihand.record.recorder.Guide", lambda: guide)
         return record(RecordOptions(**({"name": "mine", "min_frames": 5} | options)))
 
     return go

@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from semihand.adapt.report import REPORT_NAME, judge, terminal_summary, write_report
-from semihand.adapt.report_indicators import Change, Meaning, changes
-from semihand.adapt.report_pictures import (
+from semihand.report.adaptation import REPORT_NAME, judge, terminal_summary, write_report
+from semihand.report.indicators_section import Change, Meaning, changes
+from semihand.report.pictures_section import (
     changed_frames,
     movement,
     shown_examples,
     shown_iterations,
     worst_frames,
 )
-from semihand.adapt.report_training import binned
-from semihand.adapt.run_files import read_run
+from semihand.report.training_section import binned
+from semihand.report.run_files import read_run
 from semihand.errors import SemihandError
 
 FILES = ("run.json", "iterations.csv", "train.csv", "labels.npz", "heldout.npz", "indicators.json")

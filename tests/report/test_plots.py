@@ -9,8 +9,8 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.stats import spearmanr
 
-from semihand.adapt.axes import DARK, LIGHT, Axes, number, signed, ticks
-from semihand.adapt.plots import (
+from semihand.report.axes import DARK, LIGHT, Axes, number, signed, ticks
+from semihand.report.plots import (
     Series,
     bar_groups,
     line_plot,

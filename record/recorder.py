@@ -27,9 +27,9 @@ from .coverage import Coverage, pose_features
 from .follow import HandFollower, Sighting, shifted
 from .guide import Guide
 from .quality import Quality
-from .record_view import TextView, ViewState, WindowView
+from .view import TextView, ViewState, WindowView
 from .recording import HEADER, RecordingHeader, read_header
-from .recording_writer import SYNC_EVERY, RecordingWriter, refuse_existing
+from .writer import SYNC_EVERY, RecordingWriter, refuse_existing
 from .takes import Segments, cut_out
 
 logger = logging.getLogger(__name__)

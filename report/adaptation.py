@@ -18,9 +18,9 @@ from ..models.checkpoint import atomic_file
 from .axes import number
 from .hand_tiles import picture_store
 from .page import definitions, page, section
-from .report_indicators import changes, check_section, indicator_section, interval_words, percent
-from .report_pictures import held_out_section, label_section, pictures
-from .report_training import iteration_section, loss_section
+from .indicators_section import changes, check_section, indicator_section, interval_words, percent
+from .pictures_section import held_out_section, label_section, pictures
+from .training_section import iteration_section, loss_section
 from .run_files import RunFiles, read_run
 
 REPORT_NAME = "report.html"

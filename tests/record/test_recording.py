@@ -15,10 +15,10 @@ import cv2
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from semihand.adapt import recording as store
-from semihand.adapt import recording_writer
-from semihand.adapt.contact_sheet import contact_sheet
-from semihand.adapt.recording import (
+from semihand.record import recording as store
+from semihand.record import writer as recording_writer
+from semihand.record.contact_sheet import contact_sheet
+from semihand.record.recording import (
     RecordingHeader,
     delete_recording,
     list_recordings,
@@ -26,7 +26,7 @@ from semihand.adapt.recording import (
     recording_folder,
     recording_hash,
 )
-from semihand.adapt.recording_writer import RecordingWriter
+from semihand.record.writer import RecordingWriter
 from semihand.errors import SemihandError
 
 K = np.array([[500.0, 0, 63.5], [0, 510.0, 47.5], [0, 0, 1]])

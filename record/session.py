@@ -14,10 +14,10 @@ from ..tracker.camera import Source
 from ..tracker.options import TrackOptions
 from ..tracker.run import open_source, stop_on_signal
 from .quality import Quality
-from .record_view import VIEWERS, open_view
+from .view import VIEWERS, open_view
 from .recorder import Recorder, RecorderConfig, Tools
 from .recording import Recording, read_recording, recording_folder
-from .recording_writer import refuse_existing
+from .writer import refuse_existing
 
 logger = logging.getLogger(__name__)
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from semihand.adapt.coverage import AXES, Coverage, bins_of, pose_features
-from semihand.adapt.guide import PROMPTS, Guide, GuideConfig, Prompt
+from semihand.record.coverage import AXES, Coverage, bins_of, pose_features
+from semihand.record.guide import PROMPTS, Guide, GuideConfig, Prompt
 from semihand.models.joints import BONES, FINGERS, PRIOR_BONE_LENGTHS
 
 TWO = (Prompt("open", "Open it.", frames=10, seconds=2.0), Prompt("fist", "Close it.", frames=5, seconds=1.0))

@@ -1,0 +1,1 @@
+"""Recording one hand: guided, judged without labels, kept on this machine."""
