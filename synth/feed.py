@@ -63,7 +63,7 @@ class Feed:
         self.folder, self.size, self.config = Path(folder), size, config
         self.crop_factor = config.crop_factor
         self.provenance = {"rendered": "while training", "pool": size, "config": json.loads(json.dumps(asdict(config)))}
-        self._workers = workers or max(1, (os.cpu_count() or 1) - 1)
+        self._workers = min(size, workers or max(1, (os.cpu_count() or 1) - 1))
         self._backgrounds, self._processes = backgrounds, []
 
     def __enter__(self) -> Feed:
@@ -74,7 +74,11 @@ class Feed:
             arguments = (self.folder, self.config, self._backgrounds, generation, number, self._workers, self._stop)
             self._processes.append(context.Process(target=_renew, args=arguments, daemon=True))
             self._processes[-1].start()
-        self._await_enough()
+        try:
+            self._await_enough()
+        except BaseException:  # also Ctrl-C: no process goes on without a training
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -101,21 +105,25 @@ class Feed:
         wanted = {"size": self.size, "config": json.loads(json.dumps(asdict(self.config)))}
         try:
             found = json.loads(record.read_text()) if record.exists() else {}
+            if not isinstance(found, dict):
+                raise ValueError("pool.json holds no JSON object")
             if {key: found.get(key) for key in wanted} != wanted:
                 found = {"generation": 0}
                 self.folder.mkdir(parents=True, exist_ok=True)
+                record.unlink(missing_ok=True)  # killed while the arrays are made, the folder says nothing of them
                 for name, (shape, kind) in _pool_shapes(self.size, self.config).items():
                     np.lib.format.open_memmap(self.folder / f"{name}.npy", "w+", kind, shape).flush()
-            record.write_text(json.dumps(wanted | {"generation": found["generation"] + 1}))
+            self._arrays = _open_pool(self.folder, "r")
+            record.with_suffix(".part").write_text(json.dumps(wanted | {"generation": found["generation"] + 1}))
+            record.with_suffix(".part").replace(record)
         except (OSError, ValueError) as error:
             raise SemihandError(f"The pool of synthetic pictures {self.folder} cannot be used ({error}). Delete the folder.") from error
-        self._arrays = _open_pool(self.folder, "r")
         return found["generation"]
 
     def _await_enough(self) -> None:
         enough = min(ENOUGH, self.size)
         while (self._arrays["version"] > 0).sum() < enough:
-            if not any(process.is_alive() for process in self._processes):
+            if not all(process.is_alive() for process in self._processes):
                 raise SemihandError("The processes that render synthetic pictures ended early. Is there memory and disk space left?")
             time.sleep(0.1)
 
