@@ -35,7 +35,7 @@ def row_config(row: str, base: FinetuneConfig) -> FinetuneConfig | None:
         "vc+cc": {"pseudo_weight": 0.0},
         "pseudo-labels": {"view_weight": 0.0, "circles_weight": 0.0},
         "full": {},
-        "full+detector": {"teacher_weight": base.with_teacher().teacher_weight},
+        "full+detector": {"teacher_weight": 1.0, "pseudo_weight": base.with_teacher().pseudo_weight},
         "oracle": nothing | {"teacher_weight": 1.0},
     }
     if row not in changes:

@@ -32,7 +32,8 @@ class LabelConfig:
 
     gate "absolute": C <= tau, as in the paper; "quantile": the surest `share` of the pictures; "soft": all, weighted
     by exp(-C / C's quantile at `share`). draws: random T over which C's view term is averaged. views: looks (the plain
-    one and random T) averaged into a prediction. register False: labels keep their own bone lengths. own_template:
+    one and random T) averaged into a prediction. memory: share of the former registered label in a new one, 1/2 by
+    Eq. (7). register False: labels keep their own bone lengths. own_template:
     bone lengths estimated from this person's sure frames instead of the prior. detector_term: weight of the landmark
     model's disagreement in 2D within C. depth_weight: λ_d of C's own distance, isotropic at crop factor 2.
     """
@@ -42,6 +43,7 @@ class LabelConfig:
     share: float = 0.5
     draws: int = 1
     views: int = 1
+    memory: float = 0.5
     register: bool = True
     own_template: bool = False
     detector_term: float = 0.0
@@ -113,7 +115,8 @@ class PseudoLabels:
     def update(self, poses: Poses) -> None:
         """Correct the labels with new answers."""
         (uv, depth), (uv_r, depth_r) = (poses.uv, poses.depth), self.registered
-        self.pose = (uv + uv_r) / 2, (depth + depth_r) / 2  # Eq. (7), whose minimum is the midpoint
+        kept = self.config.memory
+        self.pose = (1 - kept) * uv + kept * uv_r, (1 - kept) * depth + kept * depth_r  # Eq. (7): kept = 1/2 is its minimum
         self.registered = self._register(self.pose)
 
     def _register(self, pose):
