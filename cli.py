@@ -310,13 +310,12 @@ def ablate(
     pictures: Annotated[Path, typer.Option(metavar="DIR", help="Synthetic pictures of `semihand synth cache`, the labelled half of every batch.")],
     results: Annotated[Path, typer.Option(metavar="FILE", help="CSV to append to; what it holds is not run again.")],
     row: Annotated[list[str] | None, typer.Option(help="A row of the table; give the option again for more [default: all].")] = None,
-    base: Annotated[Literal["robust", "paper"], typer.Option(help="Profile whose terms the rows switch on and off.")] = "robust",
     seeds: Annotated[int, typer.Option(min=1, help="Runs of every row.")] = 3,
     share: Annotated[float, typer.Option(min=0.05, max=1, help="Part of the frames, from the first on, that is adapted to; the rest are other poses.")] = 2 / 3,
     crop: Annotated[Literal["label", "detector"], typer.Option(help="Crops round the labelled joints, or as the detector finds the hand.")] = "label",
     model: Annotated[str, typer.Option(metavar="NAME", help="Model to start from.")] = "lite",
-    iterations: Annotated[int | None, typer.Option(min=1, help="Rounds [default: the profile's].")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Steps a round [default: the profile's].")] = None,
+    iterations: Annotated[int | None, typer.Option(min=1, help="Rounds [default: the recipes' own].")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps a round [default: the recipes' own].")] = None,
     batch: Annotated[int | None, typer.Option(min=2, help="Pictures of each half of a batch [default: the profile's].")] = None,
     device: Annotated[str, typer.Option(help="auto, cuda or cpu.")] = "auto",
 ) -> None:  # fmt: skip
@@ -330,7 +329,7 @@ def ablate(
     from .evaluate.ablate import AblateOptions, run_ablation
 
     typer.echo(run_ablation(AblateOptions(
-        data, pictures, results, tuple(row or ROWS), base, seeds, share, crop, model, iterations, steps, batch, device,
+        data, pictures, results, tuple(row or ROWS), seeds, share, crop, model, iterations, steps, batch, device,
     )))  # fmt: skip
 
 

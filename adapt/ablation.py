@@ -1,13 +1,13 @@
-"""The rows of an ablation: one recipe with some of its terms, and the controls beside it."""
+"""The rows of an ablation: SemiHand with some of its terms, the controls beside it, and the robust recipe."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from ..errors import SemihandError
-from .profiles import FinetuneConfig
+from .profiles import PAPER, ROBUST, FinetuneConfig
 
-#: What each row trains on, in the order of the paper's Table 1.
+#: What each row trains on, in the order of the paper's Table 1. The rows up to "paper" share the paper's recipe.
 ROWS = {
     "baseline": "the source as it is",
     "control": "synthetic pictures alone, as many steps",
@@ -16,28 +16,37 @@ ROWS = {
     "cc": "cross-modal (circle) consistency",
     "vc+cc": "both",
     "pseudo-labels": "pseudo-labels without consistency",
-    "full": "all of it",
-    "full+detector": "all of it and the landmark model as a teacher",
-    "oracle": "true labels of the same frames",
+    "paper": "all of it",
+    "robust-control": "the robust recipe without real pictures",
+    "robust": "the robust recipe",
+    "robust+detector": "the robust recipe and the landmark model as a teacher",
+    "oracle": "the robust recipe with the true labels of the same frames instead",
 }
-TAUGHT = {"full+detector": "detector", "oracle": "labels"}
+TAUGHT = {"robust+detector": "detector", "oracle": "labels"}
+
+_NOTHING = {"pseudo_weight": 0.0, "view_weight": 0.0, "circles_weight": 0.0}
+_CHANGES = {
+    "control": _NOTHING | {"through_norm": False},
+    "bn": _NOTHING,
+    "vc": {"pseudo_weight": 0.0, "circles_weight": 0.0},
+    "cc": {"pseudo_weight": 0.0, "view_weight": 0.0},
+    "vc+cc": {"pseudo_weight": 0.0},
+    "pseudo-labels": {"view_weight": 0.0, "circles_weight": 0.0},
+    "paper": {},
+}
 
 
-def row_config(row: str, base: FinetuneConfig) -> FinetuneConfig | None:
-    """The recipe of a row, from `base` with all terms; None for the baseline. Raises SemihandError on an unknown row."""
-    nothing = {"pseudo_weight": 0.0, "view_weight": 0.0, "circles_weight": 0.0}
-    changes = {
-        "baseline": None,
-        "control": nothing | {"through_norm": False},
-        "bn": nothing,
-        "vc": {"pseudo_weight": 0.0, "circles_weight": 0.0},
-        "cc": {"pseudo_weight": 0.0, "view_weight": 0.0},
-        "vc+cc": {"pseudo_weight": 0.0},
-        "pseudo-labels": {"view_weight": 0.0, "circles_weight": 0.0},
-        "full": {},
-        "full+detector": {"teacher_weight": 1.0, "pseudo_weight": base.with_teacher().pseudo_weight},
-        "oracle": nothing | {"teacher_weight": 1.0},
-    }
-    if row not in changes:
+def row_config(row: str, paper: FinetuneConfig = PAPER, robust: FinetuneConfig = ROBUST) -> FinetuneConfig | None:
+    """The recipe of a row; None for the baseline. Raises SemihandError on an unknown row."""
+    if row not in ROWS:
         raise SemihandError(f"Row {row!r} is unknown: {', '.join(ROWS)}.")
-    return None if changes[row] is None else replace(base, **changes[row])
+    if row == "baseline":
+        return None
+    if row in _CHANGES:
+        return replace(paper, **_CHANGES[row])
+    return {
+        "robust-control": replace(robust, **_CHANGES["control"]),
+        "robust": robust,
+        "robust+detector": robust.with_teacher(),
+        "oracle": replace(robust, **_NOTHING, teacher_weight=1.0),
+    }[row]

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from ..adapt.ablation import ROWS, TAUGHT, row_config
 from ..adapt.finetune import Finetuning
-from ..adapt.profiles import FinetuneConfig, named_profile
+from ..adapt.profiles import FinetuneConfig
 from ..adapt.teacher import detector_labels
 from ..adapt.views import predict
 from ..errors import SemihandError
@@ -36,14 +36,13 @@ PARTS = ("adapted", "other")
 @dataclass(frozen=True)
 class AblateOptions:
     """data: labelled sequence folder. pictures: synthetic cache, the labelled half of every batch. share: of the frames,
-    from the first on, whose pictures are adapted to (1: all). base: profile whose terms the rows switch. steps: of one
-    iteration, the same for every row. results: CSV that is appended to; rows found there are not run again."""
+    from the first on, whose pictures are adapted to (1: all). iterations, steps, batch: instead of the recipes' own, the
+    same for every row. results: CSV that is appended to; rows found there are not run again."""
 
     data: Path
     pictures: Path
     results: Path
     rows: tuple[str, ...] = tuple(ROWS)
-    base: str = "robust"
     seeds: int = 3
     share: float = 2 / 3
     crop: str = "label"
@@ -60,11 +59,12 @@ class AblateOptions:
         if not 0 < self.share <= 1 or self.seeds < 1:
             raise SemihandError(f"An ablation needs 0 < share <= 1 and at least one seed, not {self.share} and {self.seeds}.")
 
-    def config(self, crop_factor: float) -> FinetuneConfig:
-        """The recipe with all its terms."""
+    def config(self, row: str, crop_factor: float) -> FinetuneConfig | None:
+        """The recipe of a row for this network's crops."""
         changes = {"iterations": self.iterations, "steps": self.steps, "labelled": self.batch, "unlabelled": self.batch}
         given = {name: value for name, value in changes.items() if value is not None}
-        return named_profile(self.base, **given).for_crop(crop_factor)
+        config = row_config(row)
+        return None if config is None else replace(config.for_crop(crop_factor), **given)
 
 
 def run_ablation(options: AblateOptions) -> str:
@@ -84,12 +84,12 @@ def run_ablation(options: AblateOptions) -> str:
         if len(other.crops):
             found["other"] = other.measure(network, device)
         _append(options, row, seed, time.monotonic() - start, found)
-    return table(options.results, options.base)
+    return table(options.results)
 
 
 def _adapt(row: str, seed: int, checkpoint, adapted: Target, pictures, options: AblateOptions):
     """The row's network, and the device it is on."""
-    config = row_config(row, options.config(checkpoint.info.crop_factor))
+    config = options.config(row, checkpoint.info.crop_factor)
     if config is None:
         return checkpoint.build().eval(), "cpu"
     taught = None
@@ -112,14 +112,14 @@ def _done(options: AblateOptions) -> set[tuple[str, int]]:
     if not options.results.exists():
         return set()
     with open(options.results, newline="") as file:
-        return {(line["row"], int(line["seed"])) for line in csv.DictReader(file) if line["base"] == options.base}
+        return {(line["row"], int(line["seed"])) for line in csv.DictReader(file)}
 
 
 def _append(options: AblateOptions, row: str, seed: int, seconds: float, found: dict) -> None:
     """One line, written whole, so that a killed run leaves no half of it."""
     values = {f"{part}_{name}": round(result.metrics[name], 5) for part, result in found.items()
               for name in METRICS if name in result.metrics}  # fmt: skip
-    line = {"base": options.base, "row": row, "seed": seed, "seconds": round(seconds, 1)}
+    line = {"row": row, "seed": seed, "seconds": round(seconds, 1)}
     columns = list(line) + [f"{part}_{name}" for part in PARTS for name in METRICS]
     new = not options.results.exists()
     options.results.parent.mkdir(parents=True, exist_ok=True)
@@ -130,11 +130,11 @@ def _append(options: AblateOptions, row: str, seed: int, seconds: float, found: 
         writer.writerow(line | values)
 
 
-def table(results: Path, base: str) -> str:
-    """Mean and spread (standard deviation over seeds) of every row; and how much of the way from the control to the
-    oracle each closes in EPE, on the adapted and on other poses."""
+def table(results: Path) -> str:
+    """Mean and spread (standard deviation over seeds) of every row; and how much of the way from the robust recipe's
+    control to the oracle each closes in EPE, on the adapted and on other poses."""
     with open(results, newline="") as file:
-        lines = [line for line in csv.DictReader(file) if line["base"] == base]
+        lines = list(csv.DictReader(file))
     columns = [f"{part}_{metric}" for part in PARTS for metric in METRICS]
     columns = [name for name in columns if any(line[name] for line in lines)]
     values = {row: _values(lines, row, columns) for row in ROWS if any(line["row"] == row for line in lines)}
@@ -158,7 +158,7 @@ def _mean_and_spread(values: np.ndarray) -> str:
 
 def _closed(values: dict, row: str, column: str) -> str:
     """Share of the way from the synthetic-only control to the oracle."""
-    if not {"control", "oracle", row} <= values.keys() or row == "baseline":
+    if not {"robust-control", "oracle", row} <= values.keys() or row == "baseline":
         return ""
-    start, end, here = (values[name][column].mean() for name in ("control", "oracle", row))
+    start, end, here = (values[name][column].mean() for name in ("robust-control", "oracle", row))
     return f"{(start - here) / (start - end):.0%}" if start > end else ""
