@@ -265,6 +265,7 @@ def adapt(
     device: Annotated[str, typer.Option(help="auto, cuda or cpu.")] = "auto",
     minutes: Annotated[float | None, typer.Option(min=0.1, help="Budget for the fine-tuning.")] = None,
     iterations: Annotated[int | None, typer.Option(min=1, help="Rounds of labelling and training [default: 10].")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Training steps a round [default: the profile's].")] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 0,
     pictures: Annotated[Path | None, typer.Option(metavar="DIR", help="Synthetic pictures of `semihand synth cache` [default: rendered meanwhile].")] = None,
     backgrounds: Annotated[Path | None, _BACKGROUNDS] = None,
@@ -300,7 +301,7 @@ def adapt(
     typer.echo(run(AdaptOptions(
         source=source, name=None if record or name is None else name, profile=profile, teacher=teacher, model=model, crop=crop,
         device=device, minutes=minutes, pictures=pictures, backgrounds=backgrounds, out=out, resume=resume,
-        install=not no_install, check=check, seed=seed, iterations=iterations,
+        install=not no_install, check=check, seed=seed, iterations=iterations, steps=steps,
     )).text)  # fmt: skip
 
 

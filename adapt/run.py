@@ -71,6 +71,7 @@ class AdaptOptions:
     check: bool = False
     seed: int = 0
     iterations: int | None = None
+    steps: int | None = None
     begun: float = field(default_factory=time.monotonic)
 
     def __post_init__(self):
@@ -90,8 +91,9 @@ class AdaptOptions:
 
     def config(self) -> FinetuneConfig:
         """The profile with what was asked for."""
-        changes = {"seed": self.seed} | ({"iterations": self.iterations} if self.iterations else {})
-        config = named_profile(self.profile, **changes)
+        asked = {"iterations": self.iterations, "steps": self.steps}
+        changes = {name: value for name, value in asked.items() if value is not None}
+        config = named_profile(self.profile, seed=self.seed, **changes)
         return config.with_teacher() if self.teacher == "detector" else config
 
 

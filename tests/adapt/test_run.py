@@ -1,0 +1,158 @@
+"""`semihand adapt` from a folder of pictures to an installed model, on a toy; the gate's word decides."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+import torch
+
+from semihand.adapt import run
+from semihand.adapt.finetune import Finetuning
+from semihand.adapt.gate import Decision
+from semihand.adapt.run import AdaptOptions, adapt
+from semihand.errors import SemihandError
+from semihand.evaluate.synthetic import export_synthetic
+from semihand.models.checkpoint import describe, save_checkpoint
+from semihand.models.export import export
+from semihand.models.model_file import open_model, resolve_model
+from semihand.models.network import Hourglass
+from semihand.models.registry import find
+from semihand.synth.scene import SceneConfig
+
+
+class NoHands:
+    """Stands for the landmark model that finds no hand."""
+
+    def __call__(self, image):
+        return []
+
+
+@pytest.fixture(scope="module")
+def target(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("target") / "hands"
+    export_synthetic(folder, 48, 5, SceneConfig(size=64, second_hand=0, held_object=0, occluder=0, empty=0, upright=1.0))
+    return folder
+
+
+@pytest.fixture
+def options(target, picture_folder, micro, tmp_path, monkeypatch):
+    """Options of a run on a micro network in a data folder of its own; `decision` is what the gate will say."""
+    monkeypatch.setenv("SEMIHAND_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr(run, "LandmarkObserver", NoHands)
+    torch.manual_seed(0)
+    save_checkpoint(tmp_path / "micro.safetensors", Hourglass(micro).state_dict(), describe(micro, {}))
+    export(tmp_path / "micro.safetensors", tmp_path / "micro.onnx")
+
+    def make(decision=None, **changes):
+        if decision is not None:
+            monkeypatch.setattr(run, "decide", lambda before, after: Decision(decision, "as planted", 0.1, {"a": 1.0}))
+        given = {
+            "source": str(target), "name": "toy", "model": str(tmp_path / "micro.onnx"), "crop": "label", "device": "cpu",
+            "pictures": picture_folder, "iterations": 2, "steps": 2,
+        }  # fmt: skip
+        return AdaptOptions(**given | changes)
+
+    return make
+
+
+def test_an_accepted_model_is_installed_with_its_origin(options):
+    done = adapt(options(decision=True))
+    assert done.decision.accepted and (done.folder / "report.html").exists()
+    model = find("toy")
+    assert model.version == 1 and model.checkpoint.is_file()
+    assert open_model("toy", "cpu").info.name == "toy"
+    told = json.loads((done.folder / "run.json").read_text())
+    assert told["frames_train"] + told["frames_held_out"] <= 48 and told["frames_held_out"] >= 8
+    assert told["parent"]["sha256"] and told["config"]["iterations"] == 2 and told["seconds"] > 0
+    assert "toy" in done.text or "Accepted" in done.text
+
+
+def test_a_refused_model_is_kept_aside_and_nothing_changes(options):
+    done = adapt(options(decision=False))
+    assert (done.folder / "model.onnx").exists()
+    with pytest.raises(SemihandError, match="No model is called 'toy'"):
+        resolve_model("toy")
+
+
+def test_no_install_only_says_so(options):
+    assert adapt(options(decision=True, install=False)).decision.accepted
+    with pytest.raises(SemihandError):
+        resolve_model("toy")
+
+
+def test_the_real_gate_judges_and_its_numbers_are_kept(options):
+    done = adapt(options(install=False))
+    indicators = json.loads((done.folder / "indicators.json").read_text())
+    assert indicators["before"].keys() == indicators["after"].keys()
+    assert indicators["decision"]["accepted"] is done.decision.accepted and indicators["decision"]["reason"]
+    with np.load(done.folder / "labels.npz") as labels:
+        assert labels["uv_label"].shape[0] == 3  # the start and two iterations
+    with np.load(done.folder / "heldout.npz") as held:
+        assert np.abs(held["uv_before"] - held["uv_after"]).max() > 0
+
+
+def test_ctrl_c_keeps_the_last_iteration_and_resume_goes_on(options, monkeypatch):
+    stepped = Finetuning._train_step
+
+    def interrupted(self, *arguments):
+        if self.iteration == 2:
+            raise KeyboardInterrupt
+        return stepped(self, *arguments)
+
+    monkeypatch.setattr(Finetuning, "_train_step", interrupted)
+    with pytest.raises(SemihandError, match="Stopped after iteration 1 of 2.*--resume"):
+        adapt(options(decision=True))
+    folder = options().folder
+    assert (folder / "state.pt").exists() and (folder / "report.html").exists()
+    monkeypatch.setattr(Finetuning, "_train_step", stepped)
+    adapt(options(decision=True, resume=True))
+    lines = (folder / "iterations.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["t", "1", "2"]
+    assert find("toy").version == 1
+
+
+def test_a_loss_that_is_no_number_leaves_everything_as_it_was(options, monkeypatch):
+    adapt(options(decision=True))
+    before = find("toy").path.read_bytes()
+    stepped = Finetuning._train_step
+
+    def broken(self, *arguments):
+        with torch.no_grad():
+            next(self.trained.parameters()).fill_(float("nan"))
+        return stepped(self, *arguments)
+
+    monkeypatch.setattr(Finetuning, "_train_step", broken)
+    with pytest.raises(SemihandError, match="loss became nan"):
+        adapt(options(decision=True))
+    assert find("toy").version == 1 and find("toy").path.read_bytes() == before
+
+
+def test_too_few_hands_are_one_sentence(options, tmp_path):
+    folder = tmp_path / "few"
+    export_synthetic(folder, 5, 6, SceneConfig(size=64, empty=0))
+    with pytest.raises(SemihandError, match="Only 5 frames show a hand, at least 40"):
+        adapt(options(source=str(folder)))
+
+
+def test_what_is_no_source_is_one_sentence(options, tmp_path):
+    with pytest.raises(SemihandError, match="nowhere"):
+        adapt(options(source="nowhere"))
+
+
+@pytest.mark.skipif(os.environ.get("DISPLAY") is not None, reason="there is a display")
+def test_check_without_a_display_is_refused_before_any_work(options):
+    with pytest.raises(SemihandError, match="no display"):
+        adapt(options(check=True))
+
+
+def test_a_full_disk_keeps_the_model_in_use(options, monkeypatch):
+    adapt(options(decision=True))
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("semihand.models.registry.copy_synced", full)
+    with pytest.raises(SemihandError, match="No space left"):
+        adapt(options(decision=True))
+    assert find("toy").version == 1 and open_model("toy", "cpu")
