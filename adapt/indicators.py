@@ -9,6 +9,7 @@
 | source_mask_iou    | the same with the mask of the network before, which no training could bend             | high   |
 | bone_distance      | grid pixels between the pose and its registration to one hand's bones                  | low    |
 | bone_variance      | coefficient of variation of the lifted bones' lengths, mean over the bones             | low    |
+| bone_deviation     | how far a crop's lifted bones are off their medians over the crops, as a share of them | low    |
 | jitter             | second difference in time over the hand's size, within segments of near frames         | low    |
 | detector_agreement | distance to the landmark model's joints over the hand's size                           | low    |
 | confidence, seen   | the network's own confidence, and the share of crops where it is not far below usual   | high   |
@@ -37,6 +38,10 @@ from .crops import CropSet
 from .pseudo_labels import inside
 from .views import Poses, View, ViewConfig, draw_diversity, draw_perturbation, predict
 
+PER_CROP = (
+    "view_consistency", "turn_consistency", "view_depth", "pose_mask_iou", "source_mask_iou", "bone_distance",
+    "bone_deviation", "jitter", "detector_agreement", "confidence", "spread", "seen",
+)  # fmt: skip
 #: T of the view indicators: small changes and right angles; and the mild A.
 STEADY = ViewConfig(kinds=("shift", "tilt"))
 QUARTER = ViewConfig(kinds=("quarter",))
@@ -94,16 +99,19 @@ def measure(network: Hourglass, crops: CropSet, device="cpu", synthetic: Cache |
     None: `network` is the one before.
     """
     poses = predict(network, crops, device)
+    if not (np.isfinite(poses.uv).all() and np.isfinite(poses.depth).all()):
+        return _nothing(poses, crops)
     source_mask = poses.mask if reference is None else predict(reference, crops, device).mask
     per_crop = _views(network, crops, poses, device, seed)
     per_crop["pose_mask_iou"] = pose_mask_iou(poses, poses.mask, crops)
     per_crop["source_mask_iou"] = pose_mask_iou(poses, source_mask, crops)
     per_crop["bone_distance"] = bone_distance(poses, crops)
+    per_crop["bone_deviation"], bone_variance = bone_changes(poses, crops)
     per_crop["jitter"] = jitter(poses, crops)
     per_crop["detector_agreement"] = detector_agreement(poses, crops)
     per_crop["confidence"] = poses.confidence.mean(1)
     per_crop["spread"] = poses.uv.std(1).mean(1)
-    whole = {"bone_variance": bone_variance(poses, crops), "diversity": diversity(poses.uv)}
+    whole = {"bone_variance": bone_variance, "diversity": diversity(poses.uv)}
     errors, rendered = np.zeros(0), {}
     if synthetic is not None:
         errors, rendered = _on_rendered(network, synthetic, device)
@@ -175,12 +183,13 @@ def bone_distance(poses: Poses, crops: CropSet) -> np.ndarray:
     return np.sqrt(((uv - poses.uv) ** 2).sum(-1) + away**2).mean(1)
 
 
-def bone_variance(poses: Poses, crops: CropSet) -> float:
-    """Coefficient of variation of every lifted bone's length over the crops, mean over the bones; NaN for one crop."""
+def bone_changes(poses: Poses, crops: CropSet) -> tuple[np.ndarray, float]:
+    """Each crop's mean relative deviation (N,) of the lifted bones from their median lengths over the crops, and the
+    coefficient of variation of each bone's length, mean over the bones; 0 for one crop."""
     lengths = bone_lengths(lift(poses.uv, poses.depth, crops.K_crop, PRIOR_BONE_LENGTHS, 1.0, fallback_depth=MAX_ROOT_DEPTH))
-    if len(lengths) < 2:
-        return float("nan")
-    return float((lengths.std(0) / np.maximum(lengths.mean(0), 1e-6)).mean())
+    usual, mean = np.median(lengths, axis=0), lengths.mean(0)
+    deviation = np.abs(lengths / np.maximum(usual, 1e-6) - 1).mean(1)
+    return deviation, float((lengths.std(0) / np.maximum(mean, 1e-6)).mean())
 
 
 def jitter(poses: Poses, crops: CropSet) -> np.ndarray:
@@ -222,6 +231,12 @@ def _on_rendered(network, cache: Cache, device) -> tuple[np.ndarray, dict[str, f
     whole = {"synthetic_nme": nme.mean(), "synthetic_epe_mm": epe.mean(), "synthetic_diversity": diversity(uv),
              "synthetic_confidence": np.median(confidence)}  # fmt: skip
     return nme, {name: float(value) for name, value in whole.items()}
+
+
+def _nothing(poses: Poses, crops: CropSet) -> Indicators:
+    """Of a network that gives no numbers any more."""
+    missing = {name: np.full(len(crops), np.nan) for name in PER_CROP}
+    return Indicators(missing, {"bone_variance": np.nan, "diversity": np.nan}, np.zeros(0), blocks(crops.segment), poses)
 
 
 def _mean(values: np.ndarray) -> float:

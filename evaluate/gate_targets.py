@@ -37,11 +37,15 @@ class Target:
     xyz: np.ndarray
     size: float
 
+    def take(self, rows: np.ndarray) -> Target:
+        """These crops with their truth; nothing is recorded."""
+        return replace(self, crops=self.crops.take(rows), recorded=np.zeros(0, int), uv=self.uv[rows], xyz=self.xyz[rows])
+
     def errors(self, poses: Poses) -> dict[str, np.ndarray]:
         """nme (N,) and epe_mm (N,) with known root and scale, NaN without a label, of answers for all crops."""
         found = {"nme": np.linalg.norm(poses.uv - self.uv, axis=-1) / self.size}
         unit, root = unit_length(self.xyz), self.xyz[:, ROOT, 2]
-        known = np.isfinite(root)
+        known = np.isfinite(root) & np.isfinite(poses.uv).all((1, 2)) & np.isfinite(poses.depth).all(1)
         lifted = np.full(self.xyz.shape, np.nan)
         if known.any():
             K_crop = self.crops.K_crop[known]

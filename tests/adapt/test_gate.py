@@ -15,7 +15,7 @@ from semihand.errors import SemihandError
 #: What a usable source measures on a crop.
 USUAL = {
     "view_consistency": 1.6, "turn_consistency": 1.9, "view_depth": 0.11, "pose_mask_iou": 0.7, "source_mask_iou": 0.7,
-    "bone_distance": 2.0, "detector_agreement": 0.08, "jitter": 0.01, "confidence": 0.6, "spread": 11.0, "seen": 1.0,
+    "bone_distance": 2.0, "bone_deviation": 0.12, "detector_agreement": 0.08, "jitter": 0.01, "confidence": 0.6, "spread": 11.0, "seen": 1.0,
 }  # fmt: skip
 HIGH = {"pose_mask_iou", "source_mask_iou"}
 FIXED = {"confidence", "spread", "seen"}
@@ -87,6 +87,7 @@ def test_without_rendered_pictures_the_rest_decides():
         ({"spread": 6.0}, "collapses"),
         ({"whole": {"diversity": 0.2}}, "same pose"),
         ({"synthetic": float("nan")}, "no numbers"),
+        ({"spread": float("nan")}, "no numbers"),
     ],
 )
 def test_vetoes_hold_against_any_gain(changes, word):
@@ -112,6 +113,25 @@ def test_a_decision_is_plain_json_with_one_sentence():
     for factor in (0.8, 1.2):
         told = json.loads(json.dumps(asdict(decide(indicators(), indicators(factor, seed=1))), allow_nan=False))
         assert told["reason"].endswith(".") and "\n" not in told["reason"] and isinstance(told["accepted"], bool)
+
+
+def test_what_is_forgotten_counts_against_a_gain():
+    before = indicators()
+    gains = [decide(before, indicators(0.85, seed=1, synthetic=error)).score for error in (0.08, 0.09, 0.1)]
+    assert gains[0] > gains[1] > gains[2]
+    assert_allclose(gains[0] - gains[2], np.log(0.1 / 0.08) / 4, rtol=1e-6)
+
+
+def test_masks_do_not_decide():
+    before = indicators()
+    assert_allclose(decide(before, indicators(0.85, seed=1, source_mask_iou=0.2)).score, decide(before, indicators(0.85, seed=1)).score)
+
+
+def test_a_network_without_numbers_is_refused_in_plain_json():
+    after = indicators(missing=tuple(USUAL), whole={"diversity": float("nan")}, synthetic=None)
+    decision = decide(indicators(), after)
+    assert not decision.accepted and "no numbers" in decision.reason
+    json.dumps(asdict(decision), allow_nan=False)
 
 
 def test_crops_must_be_the_same():

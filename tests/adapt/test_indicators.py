@@ -12,8 +12,8 @@ from torch import nn
 from semihand.adapt.crops import MARGIN, WIDE_GRID, CropSet
 from semihand.adapt.indicators import (
     blocks,
+    bone_changes,
     bone_distance,
-    bone_variance,
     detector_agreement,
     diversity,
     jitter,
@@ -204,12 +204,30 @@ def test_agreement_is_the_offset_over_the_size_and_missing_without_landmarks():
 def test_bones_of_the_average_hand_do_not_vary_and_are_registered():
     uv, depth = hand(6)
     still = poses(uv, depth)
-    assert bone_variance(still, crop_set(6)) < 1e-4
+    deviation, variation = bone_changes(still, crop_set(6))
+    assert deviation.max() < 1e-4 and variation < 1e-4
     assert bone_distance(still, crop_set(6)).max() < 1e-2
     noisy = poses(uv + np.random.default_rng(0).normal(0, 2, uv.shape), depth)
-    assert bone_variance(noisy, crop_set(6)) > 0.03
+    deviation, variation = bone_changes(noisy, crop_set(6))
+    assert deviation.min() > 0.02 and variation > 0.03
     assert bone_distance(noisy, crop_set(6)).min() > 0.5
-    assert math.isnan(bone_variance(poses(uv[:1], depth[:1]), crop_set(1)))
+
+
+def test_one_longer_finger_in_one_crop_is_that_crops_deviation():
+    uv, depth = hand(1)
+    uv, depth = np.repeat(uv, 5, 0), np.repeat(depth, 5, 0)
+    lift_lengths = bone_changes(poses(uv, depth), crop_set(5))
+    assert_allclose(lift_lengths[0], 0, atol=1e-6)
+    uv[3, 8] += 6
+    deviation, _ = bone_changes(poses(uv, depth), crop_set(5))
+    assert_allclose(deviation[[0, 1, 2, 4]], 0, atol=1e-6)
+    assert deviation[3] > 0.02
+
+
+def test_a_network_without_numbers_measures_nothing(spots, config_of_96):
+    found = measure(Planted(config_of_96, np.full((21, 2), np.nan)), spots)
+    assert set(found.values().values()) == {None} and len(found) == len(spots)
+    assert set(found.per_crop) == set(measure(Planted(config_of_96, np.zeros((21, 2))), spots).per_crop)
 
 
 def test_overlap_is_one_with_the_hands_own_circles_and_none_with_an_empty_mask():
