@@ -259,7 +259,7 @@ def adapt(
     hand: Annotated[Literal["left", "right"] | None, typer.Option(help="With --record: which hand [default: the first one seen].")] = None,
     viewer: Annotated[str, typer.Option(help="With --record: window, none, or auto.")] = "auto",
     profile: Annotated[Literal["robust", "paper"], typer.Option(help="robust: what measured best; paper: SemiHand to the letter.")] = "robust",
-    teacher: Annotated[Literal["none", "detector"], typer.Option(help="detector: the landmark model that finds hands teaches too.")] = "none",
+    teacher: Annotated[Literal["none", "detector"] | None, typer.Option(help="detector: the landmark model that finds hands teaches too [default: detector with robust, none with paper].")] = None,
     model: Annotated[str, typer.Option(metavar="NAME", help="Model to start from.")] = "lite",
     crop: Annotated[Literal["detector", "label"], typer.Option(help="label: cut labelled sequence folders round their joints, for measuring.")] = "detector",
     device: Annotated[str, typer.Option(help="auto, cuda or cpu.")] = "auto",
@@ -281,7 +281,7 @@ def adapt(
     \b
     Examples:
       semihand adapt --record --name mine            record a minute or two, then adapt
-      semihand adapt --from mine --teacher detector  the recording again, with a second teacher
+      semihand adapt --from mine --teacher none      the recording again, without the landmark model as a teacher
       semihand adapt --from hands.mp4 --minutes 5
       semihand track --model my-mine --follow
     """
@@ -299,7 +299,8 @@ def adapt(
             raise typer.BadParameter(str(error)) from error
         source, resume = run_record(options).name, False
     typer.echo(run(AdaptOptions(
-        source=source, name=None if record or name is None else name, profile=profile, teacher=teacher, model=model, crop=crop,
+        source=source, name=None if record or name is None else name, profile=profile, model=model, crop=crop,
+        teacher=teacher or ("detector" if profile == "robust" else "none"),
         device=device, minutes=minutes, pictures=pictures, backgrounds=backgrounds, out=out, resume=resume,
         install=not no_install, check=check, seed=seed, iterations=iterations, steps=steps,
     )).text)  # fmt: skip

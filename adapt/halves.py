@@ -122,8 +122,9 @@ class UnlabelledHalf:
         """Eq. (6) and (9) on these crops, and the other teacher's loss."""
         config, plain = self.config, answers[0]
         seen = answers[1].last if self._view is not None else None
-        losses = {name: loss.mean() for name, loss in
-                  _consistency(plain.last, seen, self._view, self._K, self._valid, circles, config).items()}  # fmt: skip
+        terms = _consistency(plain.last, seen, self._view, self._K, self._valid, circles, config)
+        weight = self.labels.gate if config.gated_consistency else torch.ones_like(self.labels.gate)
+        losses = {name: (weight * loss).mean() for name, loss in terms.items()}
         if config.pseudo_weight and config.ungated_registered:
             held = (1 - self.labels.gate) * self._to_label(plain, *self.labels.registered, config)
             losses["unsupervised"] = held.mean()

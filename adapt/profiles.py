@@ -24,7 +24,8 @@ class FinetuneConfig:
     late_rate: Adam's, the late one from iteration `late_from` on. labelled, unlabelled: pictures of each kind in a batch. pseudo_weight, view_weight,
     circles_weight, teacher_weight: of the unlabelled losses against the supervised one (λ_c for the consistency terms).
     ungated_registered: Eq. (6)'s second term trains every picture on its registered pose. labelled_consistency: the
-    consistency terms on synthetic pictures too. stop_gradient: the unperturbed branch is a fixed target. perturb_colour: T changes colours as A does. teacher_mean:
+    consistency terms on synthetic pictures too. stop_gradient: the unperturbed branch is a fixed target. perturb_colour: T changes colours as A does.
+    gated_consistency: view consistency counts as much as the picture's label does. teacher_mean:
     decay of the averaged network that makes the labels and is the result; 0: the trained network itself.
     through_norm: real pictures take part in the batch statistics even where no loss looks at them. batch_norm "mixed":
     statistics of the joint batch; "split": synthetic and real pictures apart; "frozen": the source's.
@@ -52,6 +53,7 @@ class FinetuneConfig:
     labelled_consistency: bool = True
     stop_gradient: bool = False
     perturb_colour: bool = False
+    gated_consistency: bool = False
     teacher_mean: float = 0.0
     through_norm: bool = True
     batch_norm: str = "mixed"
