@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -16,6 +17,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from torch.testing import assert_close
 
 from semihand.adapt import finetune
+from semihand.adapt.batches import relative_depth
+from semihand.adapt.crops import WIDE_GRID
 from semihand.adapt.finetune import Finetuning
 from semihand.adapt.process import Process
 from semihand.adapt.profiles import PAPER, PROFILES, ROBUST, FinetuneConfig, named_profile
@@ -23,13 +26,15 @@ from semihand.adapt.pseudo_labels import LabelConfig
 from semihand.adapt.teacher import TeacherLabels
 from semihand.adapt.views import ViewConfig, predict
 from semihand.errors import SemihandError
-from semihand.models.checkpoint import Checkpoint, describe, load_training_state
+from semihand.models.checkpoint import Checkpoint, describe, load_checkpoint, load_training_state
 from semihand.models.joints import PRIOR_BONE_LENGTHS
 from semihand.models.network import Hourglass, NetworkConfig
 from semihand.models.registration import register
 from semihand.synth.cache import Cache
 from semihand.synth.feed import FixedPictures
+from semihand.synth.scene import SceneConfig, SceneRenderer
 
+WEIGHTS = Path(finetune.__file__).parents[1] / "models" / "weights" / "lite.safetensors"
 LITTLE = NetworkConfig("little", input_size=96, stem="stride4", widths=(16, 16), stacks=1, bottleneck_min=16, crop_factor=1.9)
 #: Two steps an iteration on the six crops of the tests.
 QUICK = FinetuneConfig(
@@ -141,6 +146,13 @@ class TestAlgorithm:
         monkeypatch.setattr(run, "_train_step", lambda *_: rates.append(run.optimizer.param_groups[0]["lr"]) or {})
         run.run()
         assert rates == [1e-4] * 4 + [1e-5] * 2
+
+    def test_the_papers_constants_for_tighter_crops(self):
+        """A factor of 1 instead of 2: everything is twice as large in pixels, four times in squares."""
+        tight = PAPER.for_crop(1.0)
+        assert (PAPER.loss.depth_weight, PAPER.labels.tau) == (50.0, 1.5)
+        assert (tight.loss.depth_weight, tight.labels.depth_weight, tight.labels.tau) == (200.0, 200.0, 6.0)
+        assert PAPER.for_crop(2.0) == PAPER
 
     def test_the_gate_is_frozen_within_an_iteration(self, tuning, monkeypatch):
         run, gates = tuning(), []
@@ -365,6 +377,8 @@ CHILD = """
 import os, pickle, sys, time
 from pathlib import Path
 import torch
+from semihand.adapt.batches import relative_depth
+from semihand.adapt.crops import WIDE_GRID
 from semihand.adapt.finetune import Finetuning
 
 def wait():
@@ -481,3 +495,43 @@ class TestResume:
     def test_without_a_state_there_is_nothing_to_resume(self, tuning, tmp_path):
         with pytest.raises(SemihandError, match="no training to resume"):
             tuning(folder=tmp_path).resume()
+
+
+@pytest.fixture(scope="module")
+def shifted_hands():
+    """Rendered hands: pictures (N, 168, 168, 3), dark, bluish, noisy and soft, and true uv (N, 21, 2), depth."""
+    scene = SceneConfig(size=112, crop_factor=1.4 * WIDE_GRID / 64, second_hand=0, held_object=0, occluder=0, empty=0)
+    renderer, rng = SceneRenderer(replace(scene, upright=1.0), seed=5), np.random.default_rng(0)
+    samples = [renderer.render(index) for index in range(16)]
+    image = []
+    for sample in samples:
+        soft = cv2.resize(cv2.resize(sample.image, (70, 70), interpolation=cv2.INTER_AREA), (168, 168))
+        image.append(np.clip(soft * [0.3, 0.4, 0.6] + 5 + rng.normal(0, 6, soft.shape), 0, 255).astype(np.uint8))
+    depth = relative_depth(np.stack([sample.xyz for sample in samples]))
+    return np.stack(image), np.stack([sample.uv for sample in samples]) - 24, depth
+
+
+class TestShiftedDomain:
+    """The released small network meets hands in another light and through another sensor; true joints only measure."""
+
+    CONFIG = replace(
+        ROBUST, iterations=4, steps=6, labelled=6, unlabelled=6, rate=1e-4, late_rate=3e-5, late_from=4, teacher_mean=0.0,
+        pseudo_weight=1.0, circles_weight=0.0, labels=LabelConfig(gate="quantile", draws=2),
+    )  # fmt: skip
+
+    def test_the_true_error_falls_below_the_sources_and_the_controls(self, crop_set, pictures, shifted_hands):
+        image, uv, depth = shifted_hands
+        crops, source = crop_set(image=image), load_checkpoint(WEIGHTS)
+
+        def error(network):
+            found = predict(network, crops)
+            return np.linalg.norm(found.uv - uv, axis=-1).mean(), np.abs(found.depth - depth).mean()
+
+        def adapted(config):
+            return Finetuning(source, crops, FixedPictures(pictures), config, "cpu").run()
+
+        before = error(source.build())
+        after = error(adapted(self.CONFIG))
+        control = error(adapted(replace(self.CONFIG, pseudo_weight=0.0, view_weight=0.0, through_norm=False)))
+        assert after[0] < 0.93 * before[0] and after[1] < before[1]
+        assert after[0] < 0.97 * control[0]

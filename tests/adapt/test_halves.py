@@ -137,6 +137,14 @@ class TestUnlabelled:
         inner = half._view.picture(torch.from_numpy(crops.image).permute(0, 3, 1, 2).float(), 112, SIZE)
         assert_close(half.pictures[1], inner)
 
+    def test_perturbed_pictures_change_colours_where_asked(self, crops, labels):
+        config = replace(LITERAL, pseudo_weight=0.0, view_weight=0.1, colour=AugmentConfig(contrast=(0.5, 0.6), grey=0, erase=0))
+        plain, seen = self.half(crops, labels, config).pictures
+        assert_close(seen, plain)
+        plain, seen = self.half(crops, labels, replace(config, perturb_colour=True)).pictures
+        spread = seen.std((1, 2, 3)) / plain.std((1, 2, 3))
+        assert (spread < 0.75).all()
+
     def test_cells_outside_the_picture_are_no_evidence(self, crops, labels):
         """The camera saw the right part only; the network changes its mind about the left part."""
         config = replace(LITERAL, pseudo_weight=0.0, view_weight=0.1)
