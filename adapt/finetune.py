@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from torch import nn
 from tqdm import tqdm
 
@@ -61,7 +62,7 @@ class Finetuning:
         self.folder = None if folder is None or self.process.rank else Path(folder)  # the first process writes, all resume
         self._state = None if folder is None else Path(folder) / "state.pt"
         self.source = checkpoint
-        torch.manual_seed(config.seed)
+        torch.manual_seed(config.seed + 1000 * self.process.rank)
         self.trained = checkpoint.build().to(self.process.device, memory_format=torch.channels_last)
         self.mean = Ema(self.trained, config.teacher_mean) if config.teacher_mean else None
         self.circles = load_circles(config.circle_layout).to(self.process.device) if config.circles_weight else None
@@ -129,7 +130,15 @@ class Finetuning:
         if minutes is None or self.step == 0:
             return self.steps
         left = (60 * minutes - self.seconds) / (self.config.iterations - self.iteration + 1)
-        return int(np.clip(left / (self.seconds / self.step), 1, self.steps))
+        return self._shared(int(np.clip(left / (self.seconds / self.step), 1, self.steps)))
+
+    def _shared(self, steps: int) -> int:
+        """The first process's count for all: with another number of steps one of them would wait for ever."""
+        if self.process.world == 1:
+            return steps
+        shared = torch.tensor([steps], device=self.process.device)
+        dist.broadcast(shared, 0)
+        return int(shared)
 
     def _iterate(self, bar, steps: int) -> Confidence:
         start = time.monotonic()

@@ -62,7 +62,8 @@ class LabelledHalf:
         uv = (batch["uv"] + 0.5) * (wide_grid / wide.shape[-1]) - 0.5 - (wide_grid - GRID) / 2
         mask = self._diverse.mask(batch["mask"].float() / 255, wide_grid)
         self.target = Target(self._diverse.pose(uv), batch["depth"], mask, batch["present"])
-        self.pictures = [jitter(self._diverse.picture(wide, wide_grid, size), config.colour)]
+        wide = jitter(wide, config.colour)
+        self.pictures = [self._diverse.picture(wide, wide_grid, size)]
         self._view = None
         if config.labelled_consistency and (config.view_weight or config.circles_weight):
             self._view = _to(draw_perturbation(count, config.views, generator), device)

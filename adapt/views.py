@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..errors import SemihandError
 from ..models.camera import GRID, GRID_CENTER
 from ..models.decode import decode
 from ..models.network import Hourglass, normalise
@@ -96,6 +97,10 @@ class ViewConfig:
     turn: float = 180.0
     scale: tuple[float, float] = (0.8, 1.2)
     move: float = 0.1
+
+    def __post_init__(self):
+        if not self.kinds or not set(self.kinds) <= set(PERTURBATIONS):
+            raise SemihandError(f"Perturbations {self.kinds} are unknown: {', '.join(PERTURBATIONS)}.")
 
 
 def _uniform(generator: torch.Generator, *shape: int) -> Tensor:
