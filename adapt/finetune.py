@@ -91,7 +91,9 @@ class Finetuning:
         """Go on after the folder's last finished iteration."""
         state = load_training_state(self._state)
         if state.config != self.source.config or state.extra["count"] != len(self.crops):
-            raise SemihandError(f"{self._state.parent} holds a fine-tuning of another network or recording. Start without --resume.")
+            raise SemihandError(
+                f"{self._state.parent} holds a fine-tuning of another network or recording. Start without --resume."
+            )
         self.trained.load_state_dict(state.network)
         if self.mean:
             self.mean.network.load_state_dict(state.ema)
@@ -194,7 +196,9 @@ class Finetuning:
                 losses[name] = losses.get(name, 0.0) + loss
         total = sum(config.weight(name) * loss for name, loss in losses.items())
         if not torch.isfinite(total):
-            raise SemihandError(f"The loss became {total.item()} at step {self.step}. Nothing was installed; lower the learning rate.")
+            raise SemihandError(
+                f"The loss became {total.item()} at step {self.step}. Nothing was installed; lower the learning rate."
+            )
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()
         nn.utils.clip_grad_norm_(self.trained.parameters(), config.clip)
@@ -257,7 +261,10 @@ class Finetuning:
         if not self.folder:
             return
         kept = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in self.labels.state().items()}
-        extra = {"iteration": self.iteration, "seconds": self.seconds, "count": len(self.crops), "spread": self._spread, "labels": kept}
+        extra = {
+            "iteration": self.iteration, "seconds": self.seconds, "count": len(self.crops), "spread": self._spread,
+            "labels": kept,
+        }  # fmt: skip
         save_training_state(self._state, TrainingState(
             self.source.config, self.step, self.step * self.config.labelled, self.trained.state_dict(),
             self.network.state_dict(), self.optimizer.state_dict(), rng_state(), extra,

@@ -51,7 +51,9 @@ def _part(prediction: Prediction, rows: slice) -> Prediction:
 class LabelledHalf:
     """A batch of synthetic pictures A(x_L) with labels and, where asked for, T of them for the consistency terms."""
 
-    def __init__(self, arrays: dict, cached_factor: float, size: int, crop_factor: float, config: FinetuneConfig, generator, device):
+    def __init__(
+        self, arrays: dict, cached_factor: float, size: int, crop_factor: float, config: FinetuneConfig, generator, device
+    ):
         """arrays: pictures with labels by field name (see `synth.cache.Cache`), cut with `cached_factor`."""
         self.config = config
         batch = to_tensors(arrays, device)
@@ -175,7 +177,9 @@ def _consistency(plain, seen, view, K, valid, circles, config: FinetuneConfig) -
         losses["view"] = view_loss(plain, seen, view, config.loss, valid, config.stop_gradient)
     if config.circles_weight:
         s_px = pixels_per_unit(plain.uv.detach(), plain.depth.detach(), K)
-        options = CrossModalConfig(stride=config.circle_stride, skip_below_iou=config.skip_below_iou, free_joints=config.free_joints)
+        options = CrossModalConfig(
+            stride=config.circle_stride, skip_below_iou=config.skip_below_iou, free_joints=config.free_joints
+        )
         losses["circles"] = circles.cross_modal(plain.uv, plain.mask_logits.sigmoid(), s_px, valid, options)
     return losses
 

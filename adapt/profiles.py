@@ -21,16 +21,16 @@ class FinetuneConfig:
     """One fine-tuning.
 
     iterations: K, each one `passes` passes over the unlabelled crops, or `steps` steps whatever their number. rate,
-    late_rate: Adam's, the late one from iteration `late_from` on. labelled, unlabelled: pictures of each kind in a batch. pseudo_weight, view_weight,
-    circles_weight, teacher_weight: of the unlabelled losses against the supervised one (λ_c for the consistency terms).
-    ungated_registered: Eq. (6)'s second term trains
-    every picture on its registered pose; without it a sure picture learns its label alone. labelled_consistency: the
-    consistency terms on synthetic pictures too. stop_gradient: the unperturbed branch is a fixed target. perturb_colour: T changes colours as A does.
-    gated_consistency: view consistency counts as much as the picture's label does. teacher_mean:
-    decay of the averaged network that makes the labels and is the result; 0: the trained network itself.
-    through_norm: real pictures take part in the batch statistics even where no loss looks at them. batch_norm "mixed":
-    statistics of the joint batch; "split": synthetic and real pictures apart; "frozen": the source's.
-    skip_below_iou, free_joints: of the circle loss, see `models.circles.cross_modal`.
+    late_rate: Adam's, the late one from iteration `late_from` on. labelled, unlabelled: pictures of each kind in a
+    batch. pseudo_weight, view_weight, circles_weight, teacher_weight: of the unlabelled losses against the supervised
+    one (λ_c for the consistency terms). ungated_registered: Eq. (6)'s second term trains every picture on its
+    registered pose; without it a sure picture learns its label alone. labelled_consistency: the consistency terms on
+    synthetic pictures too. stop_gradient: the unperturbed branch is a fixed target. perturb_colour: T changes colours
+    as A does. gated_consistency: view consistency counts as much as the picture's label does. teacher_mean: decay of
+    the averaged network that makes the labels and is the result; 0: the trained network itself. through_norm: real
+    pictures take part in the batch statistics even where no loss looks at them. batch_norm "mixed": statistics of the
+    joint batch; "split": synthetic and real pictures apart; "frozen": the source's. circle_layout, circle_stride,
+    skip_below_iou, free_joints: of the circle loss, see `models.circles`. clip: of the gradient's norm.
     """
 
     profile: str

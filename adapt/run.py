@@ -155,7 +155,8 @@ def _train_and_judge(checkpoint, train: CropSet, held: CropSet, pictures, config
     after = measure(network, held, device, synthetic, reference=source)
     decision = decide(before, after)
     _write(options.folder / "labels.npz", examples.arrays())
-    _write(options.folder / "heldout.npz", held_out_arrays(held, before.poses, after.poses, before.per_crop_cost, after.per_crop_cost))
+    costs = before.per_crop_cost, after.per_crop_cost
+    _write(options.folder / "heldout.npz", held_out_arrays(held, before.poses, after.poses, *costs))
     _write_json(options.folder / "indicators.json", {
         "before": before.values(), "after": after.values(), "decision": asdict(decision),
     })  # fmt: skip
@@ -209,7 +210,8 @@ def _crops(frames: list[SourceFrame], checkpoint, options: AdaptOptions) -> Crop
     crops = cut_crops([(frame, frame.crop(info.crop_factor)) for frame in frames], info.input_size)
     if options.crop == "detector":
         seen = predict(checkpoint.build().eval(), crops)
-        again = [frame.crop_round(crop.uv_to_image(uv), info.crop_factor) for frame, crop, uv in zip(frames, crops.crops, seen.uv)]
+        seen_uv = [crop.uv_to_image(uv) for crop, uv in zip(crops.crops, seen.uv)]
+        again = [frame.crop_round(uv, info.crop_factor) for frame, uv in zip(frames, seen_uv)]
         crops = cut_crops(list(zip(frames, again)), info.input_size)
     if len(crops) < LEAST_CROPS:
         raise SemihandError(f"Only {len(crops)} frames show a hand, at least {LEAST_CROPS} are needed. Record a minute or two.")

@@ -139,10 +139,12 @@ def table(results: Path) -> str:
     columns = [name for name in columns if any(line[name] for line in lines)]
     values = {row: _values(lines, row, columns) for row in ROWS if any(line["row"] == row for line in lines)}
     closed = [name for name in columns if name.endswith("epe_mm")]
-    text = [f"{'row':<16}{'seeds':>6}" + "".join(f"{name:>22}" for name in columns) + "".join(f"{'closed, ' + name:>26}" for name in closed)]
+    heads = [f"{name:>22}" for name in columns] + [f"{'closed, ' + name:>26}" for name in closed]
+    text = [f"{'row':<16}{'seeds':>6}" + "".join(heads)]
     for row, found in values.items():
         cells = "".join(f"{_mean_and_spread(found[name]):>22}" for name in columns)
-        text.append(f"{row:<16}{len(found[columns[0]]):>6}{cells}" + "".join(f"{_closed(values, row, name):>26}" for name in closed))
+        ways = "".join(f"{_closed(values, row, name):>26}" for name in closed)
+        text.append(f"{row:<16}{len(found[columns[0]]):>6}{cells}{ways}")
     return "\n".join(text)
 
 

@@ -55,7 +55,7 @@ class FixedPictures:
 class Feed:
     """A pool of `size` pictures in `folder` that `workers` processes renew; a context manager.
 
-    seed: each start of the feed renders other pictures than the one before. Raises SemihandError where the folder
+    Each start of the feed renders other pictures than the one before; only one training at a time may use a folder. Raises SemihandError where the folder
     cannot be used or the processes end before there are enough pictures.
     """
 
