@@ -40,14 +40,14 @@ class GateConfig:
     weights: dict[str, float] = field(default_factory=lambda: dict(WEIGHTS))
     floors: dict[str, float] = field(default_factory=lambda: dict(FLOORS))
     rendered: float = 1.0
-    margin: float = 0.0
+    margin: float = 0.01
     level: float = 0.95
     samples: int = 2000
     least_spread: float = 0.85
     least_diversity: float = 0.75
     most_forgotten: float = 0.25
     least_seen: float = 0.5
-    least_poses: float = 0.25
+    least_poses: float = 0.2
     least_crops: int = 10
 
     def __post_init__(self):
@@ -57,8 +57,8 @@ class GateConfig:
             raise SemihandError(f"The gate's level {self.level} must lie in [0.5, 1), and samples be at least 100.")
 
 
-WEIGHTS = {"detector_agreement": 1.0, "view_consistency": 0.5, "turn_consistency": 0.5, "bone_deviation": 1.0}
-FLOORS = {"detector_agreement": 0.01, "view_consistency": 0.3, "turn_consistency": 0.3, "bone_deviation": 0.01}
+WEIGHTS = {"detector_agreement": 1.0, "view_consistency": 0.5, "turn_consistency": 0.5, "bone_deviation": 1.0, "jitter": 0.5}
+FLOORS = {"detector_agreement": 0.01, "view_consistency": 0.3, "turn_consistency": 0.3, "bone_deviation": 0.01, "jitter": 0.002}
 
 
 @dataclass(frozen=True)
@@ -188,12 +188,12 @@ def _not_better(score: float, config: GateConfig) -> str:
 
 def _better(before: Indicators, after: Indicators) -> str:
     """What improved, in words."""
-    words = {"view_consistency": "disagrees with itself", "detector_agreement": "is off the landmark model"}
+    words = {"view_consistency": "contradicts itself {} less between views", "detector_agreement": "lies {} nearer to the landmark model"}
     told = []
     for name, said in words.items():
         then, now = (_mean(one.per_crop[name]) for one in (before, after))
         if np.isfinite(then) and now < then:
-            told.append(f"{said} {1 - now / then:.0%} less")
+            told.append(said.format(f"{1 - now / then:.0%}"))
     return f"On the held-out frames the new model {' and '.join(told) or 'is better in the mean of all indicators'}."
 
 
