@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..models.decode import Prediction
@@ -37,17 +37,22 @@ def pose_loss(prediction: Prediction, uv: Tensor, depth: Tensor, config: LossCon
 
 
 def view_loss(
-    plain: Prediction, seen: Prediction, view: View, config: LossConfig, valid: Tensor, stop_gradient: bool = False
-) -> Tensor:
+    plain: Prediction, seen: Prediction, view: View, config: LossConfig, valid: Tensor, stop_gradient: bool = False,
+    fixed_mask: Tensor | None = None,
+) -> Tensor:  # fmt: skip
     """(B,): Eq. (10), l(f(T(x)), T(f(x))) + |w(T(x)) - T(w(x))|_1; the view's cells unknown to the crop are left out.
 
     plain: of x, seen: of T(x). valid (B, 64, 64) bool: cells of the plain crop that the camera saw.
-    stop_gradient: T(f(x)) is a fixed target. Both branches learn otherwise, as in the paper.
+    stop_gradient: T(f(x)) is a fixed target. Both branches learn otherwise, as in the paper. fixed_mask (B, 64, 64): a
+    mask of the plain crop that stands for w(T(x))'s target, weighted as the supervised mask is.
     """
     uv, depth, mask = plain.uv, plain.depth, plain.mask_logits.sigmoid()
     if stop_gradient:
         uv, depth, mask = uv.detach(), depth.detach(), mask.detach()
     pose = pose_loss(seen, view.pose(uv), depth, config)
     known = view.mask(valid.float()) > 0.99
+    if fixed_mask is not None:
+        wrong = F.binary_cross_entropy_with_logits(seen.mask_logits, view.mask(fixed_mask), reduction="none") * known
+        return pose + config.mask_weight / config.pose_weight * wrong.mean((1, 2))
     apart = (seen.mask_logits.sigmoid() - view.mask(mask)).abs() * known
     return pose + apart.sum((1, 2)) / JOINTS

@@ -142,10 +142,12 @@ def _per_block(values: np.ndarray, block: np.ndarray) -> np.ndarray:
 
 
 def _watched(before: Indicators, after: Indicators) -> dict[str, float]:
-    """What the vetoes look at."""
+    """What the vetoes look at. A network that sees the wrong fingers differs more from frame to frame than the hand does:
+    the poses need not vary more than those of the landmark model."""
+    usual = min(before.whole["diversity"], before.whole.get("marks_diversity", np.inf))
     found = {
         "spread_kept": _mean(after.per_crop["spread"]) / max(_mean(before.per_crop["spread"]), 1e-6),
-        "diversity_kept": after.whole["diversity"] / max(before.whole["diversity"], 1e-6),
+        "diversity_kept": after.whole["diversity"] / max(usual, 1e-6),
     }
     if len(before.synthetic) and len(after.synthetic):
         found["forgotten"] = float(np.log(after.synthetic.mean() / before.synthetic.mean()))
@@ -172,7 +174,10 @@ def _veto(terms: dict[str, float], config: GateConfig) -> str | None:
     if terms["spread_kept"] < config.least_spread:
         return f"The new model's hands shrink to {terms['spread_kept']:.0%} of their size: it collapses."
     if terms["diversity_kept"] < config.least_diversity:
-        return f"The new model's poses differ only {terms['diversity_kept']:.0%} as much as before: it gives every frame the same pose."
+        return (
+            f"The new model's poses differ only {terms['diversity_kept']:.0%} as much as they should:"
+            " it gives every frame the same pose."
+        )
     if terms.get("forgotten", 0.0) > config.most_forgotten:
         return f"The new model forgets: its error on rendered hands grew by {np.exp(terms['forgotten']) - 1:.0%}."
     return None

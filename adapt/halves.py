@@ -86,12 +86,13 @@ class LabelledHalf:
 @dataclass(frozen=True)
 class Labels:
     """Labels of a batch of unlabelled crops, on the device. pose, registered: (uv (B, 21, 2), depth (B, 21)); gate (B,);
-    taught: (uv, depth, weight (B, 21)) of another teacher, or None."""
+    taught: (uv, depth, weight (B, 21)) of another teacher, or None; mask (B, 64, 64): the source's."""
 
     pose: tuple[Tensor, Tensor]
     registered: tuple[Tensor, Tensor]
     gate: Tensor
     taught: tuple[Tensor, Tensor, Tensor] | None
+    mask: Tensor | None = None
 
 
 class UnlabelledHalf:
@@ -125,7 +126,8 @@ class UnlabelledHalf:
         """Eq. (6) and (9) on these crops, and the other teacher's loss."""
         config, plain = self.config, answers[0]
         seen = answers[1].last if self._view is not None else None
-        terms = _consistency(plain.last, seen, self._view, self._K, self._valid, circles, config)
+        mask = self.labels.mask if config.fixed_masks else None
+        terms = _consistency(plain.last, seen, self._view, self._K, self._valid, circles, config, mask)
         weight = self.labels.gate if config.gated_consistency else torch.ones_like(self.labels.gate)
         losses = {name: (weight * loss).mean() for name, loss in terms.items()}
         if config.pseudo_weight and config.ungated_registered:
@@ -170,11 +172,11 @@ class UnlabelledHalf:
         return sum(pose_loss(one, uv, depth, config.loss, weight) for one in answers.stacks) / len(answers.stacks)
 
 
-def _consistency(plain, seen, view, K, valid, circles, config: FinetuneConfig) -> Losses:
+def _consistency(plain, seen, view, K, valid, circles, config: FinetuneConfig, fixed_mask=None) -> Losses:
     """Unweighted (B,) consistency terms of Eq. (9), those that are asked for."""
     losses = {}
     if config.view_weight:
-        losses["view"] = view_loss(plain, seen, view, config.loss, valid, config.stop_gradient)
+        losses["view"] = view_loss(plain, seen, view, config.loss, valid, config.stop_gradient, fixed_mask)
     if config.circles_weight:
         s_px = pixels_per_unit(plain.uv.detach(), plain.depth.detach(), K)
         options = CrossModalConfig(

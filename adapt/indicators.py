@@ -52,6 +52,8 @@ NEAR = 0.25
 SEEN = 0.5
 #: Mean confidence of a hand that is hardly seen, where no rendered pictures tell what is usual.
 USUAL_CONFIDENCE = 0.5
+#: Crops with landmarks from which on the variety of the landmark model's poses says something.
+LEAST_MARKED = 10
 #: Crops that count as one observation: neighbours in time resemble each other.
 BLOCK = (5, 15)
 
@@ -112,6 +114,9 @@ def measure(network: Hourglass, crops: CropSet, device="cpu", synthetic: Cache |
     per_crop["confidence"] = poses.confidence.mean(1)
     per_crop["spread"] = poses.uv.std(1).mean(1)
     whole = {"bone_variance": bone_variance, "diversity": diversity(poses.uv)}
+    marked = np.isfinite(crops.marks_uv).all((1, 2))
+    if marked.sum() >= LEAST_MARKED:
+        whole["marks_diversity"] = diversity(crops.marks_uv[marked])
     errors, rendered = np.zeros(0), {}
     if synthetic is not None:
         errors, rendered = _on_rendered(network, synthetic, device)

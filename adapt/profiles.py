@@ -26,7 +26,9 @@ class FinetuneConfig:
     one (λ_c for the consistency terms). ungated_registered: Eq. (6)'s second term trains every picture on its
     registered pose; without it a sure picture learns its label alone. labelled_consistency: the consistency terms on
     synthetic pictures too. stop_gradient: the unperturbed branch is a fixed target. perturb_colour: T changes colours
-    as A does. gated_consistency: view consistency counts as much as the picture's label does. teacher_mean: decay of
+    as A does. gated_consistency: view consistency counts as much as the picture's label does.
+    fixed_masks: in other views the mask learns the source's own mask of the plain crop; two live masks that only have
+    to agree lose their fingers under wide views. teacher_mean: decay of
     the averaged network that makes the labels and is the result; 0: the trained network itself. through_norm: real
     pictures take part in the batch statistics even where no loss looks at them. batch_norm "mixed": statistics of the
     joint batch; "split": synthetic and real pictures apart; "frozen": the source's. circle_layout, circle_stride,
@@ -55,6 +57,7 @@ class FinetuneConfig:
     stop_gradient: bool = False
     perturb_colour: bool = False
     gated_consistency: bool = False
+    fixed_masks: bool = False
     teacher_mean: float = 0.0
     through_norm: bool = True
     batch_norm: str = "mixed"
@@ -130,6 +133,7 @@ ROBUST = FinetuneConfig(
     ungated_registered=False,
     labelled_consistency=False,
     perturb_colour=True,
+    fixed_masks=True,
     teacher_mean=0.98,
     circle_layout="fitted",
     circle_stride=2,

@@ -85,7 +85,8 @@ def inside(uv: np.ndarray) -> np.ndarray:
 
 
 class PseudoLabels:
-    """The labels of one adaptation, in crop coordinates. pose and registered: (uv (N, 21, 2), depth (N, 21))."""
+    """The labels of one adaptation, in crop coordinates. pose and registered: (uv (N, 21, 2), depth (N, 21));
+    mask (N, 64, 64): the source's, which is not corrected."""
 
     def __init__(self, crops: CropSet, config: LabelConfig, views: ViewConfig, seed: int = 0, bone_lengths=PRIOR_BONE_LENGTHS):
         self.crops, self.config, self.views = crops, config, views
@@ -109,7 +110,7 @@ class PseudoLabels:
             sure = poses.confidence.mean(1)
             weight = sure * (sure >= np.quantile(sure, 0.5))
             self.bone_lengths = estimate_template(poses.uv, poses.depth, self.crops.K_crop, weight, self.bone_lengths)
-        self.pose = poses.uv, poses.depth
+        self.pose, self.mask = (poses.uv, poses.depth), poses.mask
         self.registered = self._register(self.pose)
 
     def update(self, poses: Poses) -> None:
@@ -160,12 +161,12 @@ class PseudoLabels:
         """All that `restore` needs."""
         return {
             "uv": self.pose[0], "depth": self.pose[1], "uv_registered": self.registered[0],
-            "depth_registered": self.registered[1], "bone_lengths": self.bone_lengths,
+            "depth_registered": self.registered[1], "bone_lengths": self.bone_lengths, "mask": self.mask,
             "generator": self._generator.get_state().numpy(),
         }  # fmt: skip
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
         """Inverse of `state`."""
         self.pose, self.registered = (state["uv"], state["depth"]), (state["uv_registered"], state["depth_registered"])
-        self.bone_lengths = state["bone_lengths"]
+        self.bone_lengths, self.mask = state["bone_lengths"], state["mask"]
         self._generator.set_state(torch.from_numpy(state["generator"]))
