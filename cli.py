@@ -335,6 +335,29 @@ def ablate(
     )))  # fmt: skip
 
 
+@app.command("gate-study")
+def gate_study(
+    pictures: Annotated[Path, typer.Option(metavar="DIR", help="Synthetic pictures of `semihand synth cache`.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the study: candidates, study.csv, correlations.json, scatter.svg.")],
+    data: Annotated[list[Path] | None, typer.Option(metavar="FOLDER", help="Labelled sequence folder, used without its labels but for measuring; give the option again for more.")] = None,
+    rendered: Annotated[int, typer.Option(min=0, help="How many targets of rendered hands with another camera and light.")] = 2,
+    model: Annotated[str, typer.Option(metavar="NAME", help="Model to start from.")] = "lite",
+) -> None:  # fmt: skip
+    """Measure how well the label-free indicators tell true changes, and whether the gate refuses harmful trainings.
+
+    \b
+    Example: semihand gate-study --data target --pictures cache/train --out study
+    """
+    import json
+
+    from .evaluate.gate_runs import StudyOptions
+    from .evaluate.gate_study import run_study, summary
+    from .models.registry import checkpoint_of
+
+    rows = run_study(StudyOptions(tuple(data or ()), checkpoint_of(model), pictures, out, rendered))
+    typer.echo(json.dumps(summary(rows), indent=1))
+
+
 @app.command()
 def export(
     checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="Weights of `semihand pretrain` or `adapt` (.safetensors).")],
