@@ -130,7 +130,7 @@ def test_folder_that_cannot_be_made_is_one_sentence(tmp_path):
 
 @pytest.mark.parametrize("damage", ["truncated", "gone", "record"])
 def test_damaged_cache_is_one_sentence(tmp_path, damage):
-    for name, (shape, kind) in cache_module._shapes(8, 32).items():
+    for name, (shape, kind) in cache_module.array_shapes(8, 32).items():
         np.lib.format.open_memmap(tmp_path / f"{name}.npy", "w+", kind, shape)[:] = 1
     (tmp_path / "cache.json").write_text("{" if damage == "record" else json.dumps({"config": {}}))
     if damage == "truncated":
