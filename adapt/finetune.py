@@ -14,7 +14,6 @@ Runs unchanged on one CPU, one GPU, or many under `torchrun`. After every iterat
 
 from __future__ import annotations
 
-import csv
 import logging
 import time
 from dataclasses import asdict
@@ -35,6 +34,7 @@ from ..synth.feed import Pictures
 from .crops import CropSet
 from .ema import Ema
 from .halves import Answers, LabelledHalf, Labels, UnlabelledHalf
+from .logs import append_csv
 from .process import Process
 from .profiles import FinetuneConfig
 from .pseudo_labels import Confidence, PseudoLabels
@@ -252,12 +252,12 @@ class Finetuning:
         } | {name: round(losses.get(name, 0.0), 5) for name in LOSSES}  # fmt: skip
         self._history.append(row)
         if self.folder:
-            _append_csv(self.folder / "iterations.csv", row)
+            append_csv(self.folder / "iterations.csv", row)
 
     def _log_step(self, parts: dict[str, float]) -> None:
         if self.folder:
             row = {"step": self.step, "t": self.iteration} | {name: round(parts.get(name, 0.0), 5) for name in LOSSES}
-            _append_csv(self.folder / "train.csv", row)
+            append_csv(self.folder / "train.csv", row)
 
     def _save(self) -> None:
         if not self.folder:
@@ -282,12 +282,3 @@ def _freeze_norms(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.eval()
-
-
-def _append_csv(path: Path, row: dict) -> None:
-    new = not path.exists()
-    with open(path, "a", newline="") as file:
-        writer = csv.DictWriter(file, list(row))
-        if new:
-            writer.writeheader()
-        writer.writerow(row)

@@ -5,7 +5,6 @@ Runs unchanged on one CPU, one GPU, or many under `torchrun` (one process a devi
 
 from __future__ import annotations
 
-import csv
 import itertools
 import logging
 import math
@@ -39,6 +38,7 @@ from ..synth.cache import Cache
 from .augment import AugmentConfig, prepare
 from .batches import fetch, sample_rows
 from .ema import Ema
+from .logs import append_csv
 from .losses import LossConfig, supervised_loss
 from .process import Process
 from .validate import Scores, contact_sheet, score
@@ -242,7 +242,7 @@ class Pretraining:
             return
         row = {"step": self.step, "samples": self.samples, "seconds": round(self.seconds, 1)}
         row |= {name: round(float(part), 5) for name, part in parts.items()}
-        _append_csv(self.folder / "train.csv", row)
+        append_csv(self.folder / "train.csv", row)
         self._plot("train", row)
         bar.n = round(100 * progress, 2)
         bar.set_postfix_str(f"{self.samples} seen, {self.samples / max(self.seconds, 1e-9):.0f}/s, pose {row['pose']:.3f}")
@@ -254,7 +254,7 @@ class Pretraining:
         network = self.ema.network
         scores, worst = score(network, self.validation, self.config.bf16, self.process.device, self._size)
         row = {"samples": self.samples, "seconds": round(self.seconds, 1)} | {k: round(v, 4) for k, v in asdict(scores).items()}
-        _append_csv(self.folder / "validation.csv", row)
+        append_csv(self.folder / "validation.csv", row)
         self._plot("validation", row)
         self._board.flush()
         log.info("%d samples, %.1f min: %s", self.samples, self.seconds / 60, scores)
@@ -284,12 +284,3 @@ class Pretraining:
             init=Path(self.init).name if self.init else None,
         )  # fmt: skip
         return describe(self.network.config, told)
-
-
-def _append_csv(path: Path, row: dict) -> None:
-    new = not path.exists()
-    with open(path, "a", newline="") as file:
-        writer = csv.DictWriter(file, list(row))
-        if new:
-            writer.writeheader()
-        writer.writerow(row)

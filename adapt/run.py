@@ -22,7 +22,7 @@ from ..synth.cache import open_cache
 from ..synth.feed import Feed, FixedPictures
 from ..tracker.viewer import display_available
 from .check_window import check_by_clicking
-from .crops import CropSet, cut_crops
+from .crops import CropSet
 from .examples import ExampleLabels, held_out_arrays
 from .finetune import Finetuning
 from .gate import Decision, decide, split_held_out
@@ -35,6 +35,7 @@ from ..report.adaptation import terminal_summary, write_report
 from .sources import SourceFrame, open_source
 from .teacher import detector_labels
 from .validate import score
+from .tracked import tracked_crops
 from .views import predict
 
 log = logging.getLogger(__name__)
@@ -205,14 +206,7 @@ def _recorded(path: Path, options: AdaptOptions) -> Path:
 
 
 def _crops(frames: list[SourceFrame], checkpoint, options: AdaptOptions) -> CropSet:
-    """Crops as the tracker cuts them: round the landmarks, then once more round the network's own joints."""
-    info = checkpoint.info
-    crops = cut_crops([(frame, frame.crop(info.crop_factor)) for frame in frames], info.input_size)
-    if options.crop == "detector":
-        seen = predict(checkpoint.build().eval(), crops)
-        seen_uv = [crop.uv_to_image(uv) for crop, uv in zip(crops.crops, seen.uv)]
-        again = [frame.crop_round(uv, info.crop_factor) for frame, uv in zip(frames, seen_uv)]
-        crops = cut_crops(list(zip(frames, again)), info.input_size)
+    crops = tracked_crops(frames, checkpoint, again=options.crop == "detector")
     if len(crops) < LEAST_CROPS:
         raise SemihandError(f"Only {len(crops)} frames show a hand, at least {LEAST_CROPS} are needed. Record a minute or two.")
     return crops

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..adapt.crops import CropSet, cut_crops
+from ..adapt.crops import CropSet
 from ..adapt.landmarks import LandmarkObserver
 from ..adapt.sources import open_source
 from ..adapt.teacher import TeacherLabels
+from ..adapt.tracked import tracked_crops
 from ..adapt.views import Poses, predict
 from ..errors import SemihandError
 from ..models.checkpoint import Checkpoint
@@ -60,12 +61,8 @@ class Target:
 
 def open_target(folder, checkpoint: Checkpoint, crop: str = "label", observer: LandmarkObserver | None = None) -> Target:
     """Read a labelled sequence folder and cut its crops as `checkpoint`'s network wants them."""
-    sequence, info = read_sequence(folder), checkpoint.info
+    sequence = read_sequence(folder)
     sources = open_source(folder, crop, observer)
-    crops = cut_crops([(source, source.crop(info.crop_factor)) for source in sources], info.input_size)
-    if crop == "detector":
-        seen = predict(checkpoint.build().eval(), crops)
-        again = [one.crop_round(cut.uv_to_image(uv), info.crop_factor) for one, cut, uv in zip(sources, crops.crops, seen.uv)]
-        crops = cut_crops(list(zip(sources, again)), info.input_size)
+    crops = tracked_crops(sources, checkpoint, again=crop == "detector")
     by_picture = {frame.image: frame for frame in sequence.frames}
     return Target(sequence, crops, tuple(by_picture[source.image] for source in sources))
