@@ -7,6 +7,7 @@ import json
 import logging
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -214,21 +215,8 @@ def _crops(frames: list[SourceFrame], checkpoint, options: AdaptOptions) -> Crop
 
 def _pictures(options: AdaptOptions):
     if options.pictures:
-        return _Still(FixedPictures(open_cache(options.pictures)))
+        return nullcontext(FixedPictures(open_cache(options.pictures)))
     return Feed(data_dir() / "synthetic", backgrounds=options.backgrounds)
-
-
-class _Still:
-    """A finished cache where a feed with processes is expected."""
-
-    def __init__(self, pictures: FixedPictures):
-        self._pictures = pictures
-
-    def __enter__(self) -> FixedPictures:
-        return self._pictures
-
-    def __exit__(self, *_: object) -> None:
-        """Nothing runs."""
 
 
 def _finetuning(checkpoint, train: CropSet, pictures, config: FinetuneConfig, options: AdaptOptions) -> Finetuning:
