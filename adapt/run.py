@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import SemihandError
-from ..evaluate.sequence import FILE_NAME
+from ..datasets.sequence import FILE_NAME
 from ..models.checkpoint import atomic_file, load_checkpoint, provenance, save_checkpoint
 from ..models.export import export_network
 from ..models.model_file import data_dir

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from ..errors import SemihandError
 from ..evaluate.predict import MIN_OVERLAP, label_box, label_square
-from ..evaluate.sequence import FILE_NAME, Sequence, SequenceFrame, read_sequence
+from ..datasets.sequence import FILE_NAME, Sequence, SequenceFrame, read_sequence
 from ..models.camera import Crop, crop_camera, default_intrinsics
 from ..tracker.crop import crop_box, overlap
 from .landmarks import LandmarkObserver, Marks

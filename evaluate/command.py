@@ -13,7 +13,7 @@ from .overlay import write_overlays
 from .predict import PROTOCOLS, HandFinder, Prediction, predict, predict_with_peer
 from .report import table, to_json, write_csv
 from .run import Result, evaluate_predictions
-from .sequence import Sequence, read_sequence
+from ..datasets.sequence import Sequence, read_sequence
 
 logger = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from ..models.lifting import lift, unit_length
 from ..models.model_file import ModelInfo
 from ..synth.cache import Cache
 from . import metrics
-from .sequence import read_sequence
+from ..datasets.sequence import read_sequence
 
 #: Share of a sequence, from its beginning, that is the recording; the rest shows other poses.
 RECORDED = 2 / 3

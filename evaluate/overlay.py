@@ -11,7 +11,7 @@ from ..errors import SemihandError
 from ..models.joints import BONES
 from .predict import Prediction, label_square
 from .run import FrameResult, Result
-from .sequence import Sequence, SequenceFrame
+from ..datasets.sequence import Sequence, SequenceFrame
 
 #: Colours (BGR) of thumb, index, middle, ring and little finger; true joints are white.
 FINGER_COLOURS = ((80, 80, 255), (60, 200, 255), (90, 230, 90), (255, 190, 60), (255, 90, 200))

@@ -26,7 +26,7 @@ from ..models.camera import Crop, crop_camera, default_intrinsics, warp_crop
 from ..models.joints import ROOT
 from ..models.lifting import lift, unit_length
 from .metrics import MIN_JOINTS_FOR_SIZE
-from .sequence import Sequence, SequenceFrame
+from ..datasets.sequence import Sequence, SequenceFrame
 
 PROTOCOLS = ("label", "detector")
 #: A hand counts as the labelled one where their boxes share at least this much (intersection over union).

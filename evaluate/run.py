@@ -11,7 +11,7 @@ from ..errors import SemihandError
 from ..models.camera import GRID, warp_crop
 from . import metrics
 from .predict import HandFinder, Prediction, label_square, predict
-from .sequence import Sequence, SequenceFrame
+from ..datasets.sequence import Sequence, SequenceFrame
 
 #: The ends in millimetres of the areas under the 3D PCK curve.
 AUC_RANGES = ((20, 50), (0, 50), (0, 100))

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from ..synth.background import load_pictures
 from ..synth.scene import Sample, SceneConfig, SceneRenderer
-from .sequence import SequenceWriter
+from ..datasets.sequence import SequenceWriter
 
 
 def mirror(sample: Sample) -> Sample:

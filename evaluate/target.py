@@ -18,7 +18,7 @@ from ..models.joints import PRIOR_BONE_LENGTHS
 from ..models.lifting import relative_depth, unit_length
 from .predict import Prediction, lift_with_label
 from .run import Result, evaluate_predictions
-from .sequence import Sequence, SequenceFrame, read_sequence
+from ..datasets.sequence import Sequence, SequenceFrame, read_sequence
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from semihand.adapt import sources
 from semihand.adapt.landmarks import Marks
 from semihand.adapt.sources import SourceFrame, open_source
 from semihand.errors import SemihandError
-from semihand.evaluate.sequence import SequenceWriter
+from semihand.datasets.sequence import SequenceWriter
 from semihand.models.camera import crop_camera, default_intrinsics
 from semihand.tracker.crop import crop_box
 

@@ -13,7 +13,7 @@ from semihand.adapt.landmarks import Marks
 from semihand.adapt.sources import SourceFrame
 from semihand.errors import SemihandError
 from semihand.evaluate.predict import predict as evaluate_predict
-from semihand.evaluate.sequence import SequenceWriter, read_sequence
+from semihand.datasets.sequence import SequenceWriter, read_sequence
 
 K = np.array([[500.0, 0, 159.5], [0, 500.0, 119.5], [0, 0, 1]])
 PICTURE = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 255, (240, 320, 3), np.uint8), (0, 0), 3)

@@ -17,7 +17,7 @@ from semihand.evaluate.overlay import by_error, draw
 from semihand.evaluate.predict import Prediction
 from semihand.evaluate.report import table, to_json, write_csv
 from semihand.evaluate.run import FrameResult, Result
-from semihand.evaluate.sequence import SequenceFrame, SequenceWriter
+from semihand.datasets.sequence import SequenceFrame, SequenceWriter
 from semihand.models.joints import BONES, PRIOR_BONE_LENGTHS
 
 K = np.array([[300.0, 0, 159.5], [0, 300, 119.5], [0, 0, 1]])

@@ -11,7 +11,7 @@ from semihand.evaluate import predict as predicting
 from semihand.evaluate.metrics import joint_errors_mm
 from semihand.evaluate.predict import HandFinder, Prediction, label_box, matching, predict, predict_with_peer
 from semihand.evaluate.run import METRICS, evaluate, evaluate_predictions
-from semihand.evaluate.sequence import SequenceFrame, SequenceWriter, read_sequence
+from semihand.datasets.sequence import SequenceFrame, SequenceWriter, read_sequence
 from semihand.models.camera import warp_crop
 from semihand.models.joints import BONES, PRIOR_BONE_LENGTHS, ROOT, UNIT_BONE_METRES
 from semihand.models.lifting import project, relative_depth, unit_length

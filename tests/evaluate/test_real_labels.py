@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from semihand.evaluate.predict import label_square
-from semihand.evaluate.sequence import read_sequence
+from semihand.datasets.sequence import read_sequence
 from semihand.models.camera import crop_camera
 from semihand.models.joints import PRIOR_BONE_LENGTHS
 from semihand.models.lifting import bone_lengths, lift, project, relative_depth, root_depth, unit_length

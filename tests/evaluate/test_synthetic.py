@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from semihand.cli import app
 from semihand.errors import SemihandError
-from semihand.evaluate.sequence import read_sequence
+from semihand.datasets.sequence import read_sequence
 from semihand.evaluate.synthetic import export_synthetic, mirror
 from semihand.models.lifting import project
 from semihand.synth.preview import draw_skeleton

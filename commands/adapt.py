@@ -1,0 +1,66 @@
+"""`semihand adapt`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+_BACKGROUNDS = typer.Option(metavar="DIR", help="Folder of pictures used as backgrounds beside the painted ones.")
+
+
+def adapt(
+    record: Annotated[bool, typer.Option("--record", help="Record first, guided on the screen, then adapt.")] = False,
+    source: Annotated[str | None, typer.Option("--from", metavar="NAME|PATH", help="A recording by name, a video, a folder of pictures, or a sequence folder.")] = None,
+    camera: Annotated[int | None, typer.Option(min=0, help="With --record: webcam by number [default: 0].")] = None,
+    video: Annotated[str | None, typer.Option(metavar="FILE", help="With --record: a video instead of a webcam.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the recording and of the personal model [default: the date, or the file's name].")] = None,
+    hand: Annotated[Literal["left", "right"] | None, typer.Option(help="With --record: which hand [default: the first one seen].")] = None,
+    viewer: Annotated[str, typer.Option(help="With --record: window, none, or auto.")] = "auto",
+    profile: Annotated[Literal["robust", "paper"], typer.Option(help="robust: what measured best; paper: SemiHand to the letter.")] = "robust",
+    teacher: Annotated[Literal["none", "detector"] | None, typer.Option(help="detector: the landmark model that finds hands teaches too [default: detector with robust, none with paper].")] = None,
+    model: Annotated[str, typer.Option(metavar="NAME", help="Model to start from.")] = "lite",
+    crop: Annotated[Literal["detector", "label"], typer.Option(help="label: cut labelled sequence folders round their joints, for measuring.")] = "detector",
+    device: Annotated[str, typer.Option(help="auto, cuda or cpu.")] = "auto",
+    minutes: Annotated[float | None, typer.Option(min=0.1, help="Budget for the fine-tuning.")] = None,
+    iterations: Annotated[int | None, typer.Option(min=1, help="Rounds of labelling and training [default: 10].")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Training steps a round [default: the profile's].")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 0,
+    pictures: Annotated[Path | None, typer.Option(metavar="DIR", help="Synthetic pictures of `semihand synth cache` [default: rendered meanwhile].")] = None,
+    backgrounds: Annotated[Path | None, _BACKGROUNDS] = None,
+    check: Annotated[bool, typer.Option("--check", help="Click a few joints on held-out frames to measure the true change.")] = False,
+    no_install: Annotated[bool, typer.Option("--no-install", help="Only say whether the result is better.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run (or recording) of that name.")] = False,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the run: state, logs, report [default: in semihand's data folder].")] = None,
+) -> None:  # fmt: skip
+    """Make the model better at your hands, from your own frames that nobody labelled. Nothing leaves this machine.
+
+    Part of the recording is held out: only a model that is better on it is installed, else the old one stays.
+
+    \b
+    Examples:
+      semihand adapt --record --name mine            record a minute or two, then adapt
+      semihand adapt --from mine --teacher none      the recording again, without the landmark model as a teacher
+      semihand adapt --from hands.mp4 --minutes 5
+      semihand track --model my-mine --follow
+    """
+    from ..record.session import RecordOptions
+    from ..record.session import record as run_record
+    from ..adapt.run import AdaptOptions
+    from ..adapt.run import adapt as run
+
+    if record == (source is not None):
+        raise typer.BadParameter("Give either --record or --from NAME|PATH.")
+    if record:
+        try:
+            options = RecordOptions(camera=camera, video=video, name=name, hand=hand, viewer=viewer, resume=resume)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+        source, resume = run_record(options).name, False
+    typer.echo(run(AdaptOptions(
+        source=source, name=None if record or name is None else name, profile=profile, model=model, crop=crop,
+        teacher=teacher or ("detector" if profile == "robust" else "none"),
+        device=device, minutes=minutes, pictures=pictures, backgrounds=backgrounds, out=out, resume=resume,
+        install=not no_install, check=check, seed=seed, iterations=iterations, steps=steps,
+    )).text)  # fmt: skip

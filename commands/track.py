@@ -1,0 +1,72 @@
+"""`semihand track`, the live tracker, and `semihand demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def track(
+    camera: Annotated[int | None, typer.Option(min=0, help="Webcam by number [default: 0, without --video and --images].")] = None,
+    video: Annotated[str | None, typer.Option(metavar="FILE", help="Video file instead of a webcam.")] = None,
+    images: Annotated[str | None, typer.Option(metavar="DIR", help="Folder of pictures, or one picture. Each stands for itself unless --fps is given.")] = None,
+    model: Annotated[str | None, typer.Option(metavar="NAME|FILE", help="Released or personal model by name, or an .onnx file [default: the one of `semihand models use`, else lite].")] = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Take over a newer model while tracking: installed, chosen or rolled back meanwhile.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cuda or cpu. auto says what it took; cuda fails where CUDA does not run.")] = "auto",
+    hands: Annotated[int, typer.Option(min=1, max=8, help="Track at most so many hands.")] = 2,
+    save_video: Annotated[str | None, typer.Option(metavar="FILE", help="Write the overlay as a video (.mp4, .mov, .mkv, .avi).")] = None,
+    jsonl: Annotated[str | None, typer.Option(metavar="FILE", help="Write a header and one JSON line a frame; - is the standard output.")] = None,
+    csv: Annotated[str | None, typer.Option(metavar="FILE", help="Write one row per frame, hand and joint.")] = None,
+    npz: Annotated[str | None, typer.Option(metavar="FILE", help="Write stacked arrays, at the end.")] = None,
+    viewer: Annotated[str, typer.Option(help="window (keys: q quit, s snapshot, m mirror, space pause), rerun, none; auto: a window where there is a display.")] = "auto",
+    mirror: Annotated[bool, typer.Option("--mirror", help="Flip what the window shows, and nothing else.")] = False,
+    max_frames: Annotated[int | None, typer.Option(min=1, help="Stop after so many frames.")] = None,
+    f: Annotated[float | None, typer.Option(min=1.0, metavar="FX", help="Focal length of the camera in pixels [default: 0.85 of the longer side].")] = None,
+    no_smooth: Annotated[bool, typer.Option("--no-smooth", help="Joints as the network gives them: no smoothing, no delay from it.")] = False,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads for each network [default: by the machine's cores].")] = None,
+    width: Annotated[int | None, typer.Option(min=1, help="Ask the webcam for this width [default: 640].")] = None,
+    height: Annotated[int | None, typer.Option(min=1, help="Ask the webcam for this height [default: 480].")] = None,
+    fps: Annotated[float | None, typer.Option(min=0.1, help="Ask the webcam for this rate [default: 30]; with --images, the rate they were filmed at.")] = None,
+) -> None:  # fmt: skip
+    """Track hands: 21 joints, mask and 3D, on a webcam, a video or pictures. Ctrl-C or q ends it and closes all files.
+
+    \b
+    Examples:
+      semihand track                                        the first webcam in a window
+      semihand track --camera 1 --width 1280 --height 720 --mirror
+      semihand track --video in.mp4 --save-video out.mp4 --jsonl out.jsonl --viewer none
+      semihand track --images photos --csv joints.csv --viewer none
+    """
+    from ..tracker.run import TrackOptions, track as run
+
+    try:
+        options = TrackOptions(
+            camera=camera, video=video, images=images, width=width, height=height, fps=fps, model=model, follow=follow,
+            device=device, threads=threads, hands=hands, focal=f, smooth=not no_smooth, save_video=save_video,
+            jsonl=jsonl, csv=csv, npz=npz, viewer=viewer, mirror=mirror, max_frames=max_frames,
+        )  # fmt: skip
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    typer.echo(run(options).text(), err=True)
+
+
+def demo(
+    frames: Annotated[int, typer.Option(min=1, help="How many frames to render and track, 30 of them a second.")] = 150,
+    hands: Annotated[int, typer.Option(min=1, max=2, help="One right hand, or both hands of a person.")] = 1,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the overlay video and the joints.")] = Path("semihand-demo"),
+    model: Annotated[str | None, typer.Option(metavar="NAME|FILE", help="Released or personal model by name, or an .onnx file [default: the one of `semihand models use`, else lite].")] = None,
+    device: Annotated[str, typer.Option(help="auto, cuda or cpu. cuda fails where CUDA does not run.")] = "auto",
+) -> None:  # fmt: skip
+    """Render a short clip of hands with known truth, track it, and say how well and how fast. Needs no camera.
+
+    \b
+    Examples:
+      semihand demo
+      semihand demo --hands 2 --frames 300 --out both-hands
+    """
+    from ..evaluate.demo import DemoOptions, run_demo
+    from ..synth.clip import ClipConfig
+
+    typer.echo(run_demo(DemoOptions(ClipConfig(frames=frames, hands=hands), out, model, device)))
