@@ -5,7 +5,8 @@
 
 A frame in the file: `image` (relative path) and, each where known, `K` [fx, fy, cx, cy] pixels, `handedness`,
 `box` [x, y, w, h] pixels, `uv` 21 x [u, v] pixels or null, `xyz_mm` 21 x [x, y, z] millimetres in the camera
-frame, `mask` (relative path of a grey picture of the same size, hand white). In memory the joints are metres.
+frame or null, `mask` (relative path of a grey picture of the same size, hand white), `gesture` (what the hand
+does, or the recording it comes from). In memory the joints are metres.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from ..models.lifting import project
 logger = logging.getLogger(__name__)
 
 FILE_NAME = "sequence.json"
-FRAME_KEYS = frozenset({"image", "K", "handedness", "box", "uv", "xyz_mm", "mask"})
+FRAME_KEYS = frozenset({"image", "K", "handedness", "box", "uv", "xyz_mm", "mask", "gesture"})
 _MM = 1000.0
 
 
@@ -34,7 +35,9 @@ class SequenceFrame:
     """One picture and what is known about its hand; None is unknown.
 
     image, mask: paths. K (3, 3) pixels. handedness: the person's real hand, "left" | "right". box (4,) [x, y,
-    w, h] pixels. uv (21, 2) pixels, NaN where a joint has no label. xyz (21, 3) metres in the camera frame.
+    w, h] pixels. uv (21, 2) pixels and xyz (21, 3) metres in the camera frame, rows of NaN where a joint has
+    no label. mask_ids: (low, high), the grey values of a coded mask picture that are the hand; None: white
+    is. gesture: what the hand does, or the recording the frame belongs to.
     """
 
     image: Path
@@ -44,6 +47,8 @@ class SequenceFrame:
     uv: np.ndarray | None = None
     xyz: np.ndarray | None = None
     mask: Path | None = None
+    mask_ids: tuple[int, int] | None = None
+    gesture: str | None = None
 
     def read(self) -> np.ndarray:
         """The picture (H, W, 3) uint8 BGR. Raises SemihandError where the file is no picture."""
@@ -51,14 +56,22 @@ class SequenceFrame:
 
     def read_mask(self) -> np.ndarray | None:
         """The hand's mask (H, W) float in [0, 1], or None where there is no label."""
-        return None if self.mask is None else _read_picture(self.mask, cv2.IMREAD_GRAYSCALE) / 255.0
+        if self.mask is None:
+            return None
+        grey = _read_picture(self.mask, cv2.IMREAD_GRAYSCALE)
+        if self.mask_ids is None:
+            return grey / 255.0
+        low, high = self.mask_ids
+        return ((grey >= low) & (grey <= high)).astype(float)
 
     def uv_label(self) -> np.ndarray | None:
         """Labelled joints (21, 2) pixels with NaN where unknown: `uv`, else `xyz` projected by K, else
         None."""
-        if self.uv is None and self.xyz is not None and self.K is not None:
-            return project(self.xyz, self.K)
-        return self.uv
+        if self.uv is not None or self.xyz is None or self.K is None:
+            return self.uv
+        uv, labelled = np.full((NUM_JOINTS, 2), np.nan), np.isfinite(self.xyz).all(axis=-1)
+        uv[labelled] = project(self.xyz[labelled], self.K)
+        return uv
 
 
 @dataclass(frozen=True)
@@ -118,7 +131,9 @@ class SequenceWriter:
         self._quality = quality
         _make_folder(self.folder / "images")
 
-    def add(self, image, K=None, handedness=None, box=None, uv=None, xyz=None, mask=None) -> None:
+    def add(
+        self, image, K=None, handedness=None, box=None, uv=None, xyz=None, mask=None, gesture=None
+    ) -> None:
         """Add a picture (H, W, 3) uint8 BGR with labels as in SequenceFrame; mask (H, W) float in [0, 1]."""
         number = len(self._frames)
         entry = {"image": f"images/{number:06d}.jpg"}
@@ -130,14 +145,15 @@ class SequenceWriter:
         if box is not None:
             entry["box"] = np.round(np.asarray(box, float), 3).tolist()
         if uv is not None:
-            rows = np.round(np.asarray(uv, float), 3)
-            entry["uv"] = [row.tolist() if np.isfinite(row).all() else None for row in rows]
+            entry["uv"] = _rows_or_null(np.round(np.asarray(uv, float), 3))
         if xyz is not None:
-            entry["xyz_mm"] = np.round(np.asarray(xyz, float) * _MM, 4).tolist()
+            entry["xyz_mm"] = _rows_or_null(np.round(np.asarray(xyz, float) * _MM, 4))
         if mask is not None:
             _make_folder(self.folder / "masks")
             entry["mask"] = f"masks/{number:06d}.png"
             _write_picture(self.folder / entry["mask"], np.round(np.asarray(mask) * 255).astype(np.uint8), [])
+        if gesture is not None:
+            entry["gesture"] = str(gesture)
         self._frames.append(entry)
 
     def close(self) -> None:
@@ -176,19 +192,23 @@ def _frame(folder: Path, entry: object, where: str) -> SequenceFrame:
     handedness = entry.get("handedness")
     if handedness not in (None, "left", "right"):
         raise SemihandError(f"{where}: handedness is {handedness!r}; it must be 'left' or 'right'.")
-    xyz = _numbers(entry, "xyz_mm", (NUM_JOINTS, 3), where)
-    if xyz is not None and not (xyz[:, 2] > 0).all():
+    xyz = _joint_rows(entry, "xyz_mm", 3, where)
+    if xyz is not None and (xyz[:, 2] <= 0).any():
         raise SemihandError(
-            f"{where}: xyz_mm holds z = {xyz[:, 2].min():g}; every joint stands before the camera."
+            f"{where}: xyz_mm holds z = {np.nanmin(xyz[:, 2]):g}; every joint stands before the camera."
         )
+    gesture = entry.get("gesture")
+    if not (gesture is None or isinstance(gesture, str)):
+        raise SemihandError(f"{where}: gesture is {gesture!r}; it must be a text.")
     return SequenceFrame(
         image=_existing(folder, entry["image"], where),
         K=_intrinsics(entry, where),
         handedness=handedness,
         box=_box(entry, where),
-        uv=_joints_uv(entry, where),
+        uv=_joint_rows(entry, "uv", 2, where),
         xyz=None if xyz is None else xyz / _MM,
         mask=_existing(folder, entry["mask"], where) if entry.get("mask") else None,
+        gesture=gesture,
     )
 
 
@@ -216,20 +236,21 @@ def _box(entry: dict, where: str) -> np.ndarray | None:
     return box
 
 
-def _joints_uv(entry: dict, where: str) -> np.ndarray | None:
-    rows = entry.get("uv")
+def _joint_rows(entry: dict, key: str, width: int, where: str) -> np.ndarray | None:
+    """entry[key] as (21, width) floats with NaN rows for null; None where no joint has a label."""
+    rows = entry.get(key)
     if rows is None:
         return None
     if not isinstance(rows, list) or len(rows) != NUM_JOINTS:
         count = len(rows) if isinstance(rows, list) else "no"
         raise SemihandError(
-            f"{where}: uv holds {count} joints; it must hold {NUM_JOINTS}, null where unknown."
+            f"{where}: {key} holds {count} joints; it must hold {NUM_JOINTS}, null where unknown."
         )
     labelled = [i for i, row in enumerate(rows) if row is not None]
-    uv = np.full((NUM_JOINTS, 2), np.nan)
+    values = np.full((NUM_JOINTS, width), np.nan)
     if labelled:
-        uv[labelled] = _numbers({"uv": [rows[i] for i in labelled]}, "uv", (len(labelled), 2), where)
-    return uv if labelled else None
+        values[labelled] = _numbers({key: [rows[i] for i in labelled]}, key, (len(labelled), width), where)
+    return values if labelled else None
 
 
 def _numbers(entry: dict, key: str, shape: tuple[int, ...], where: str) -> np.ndarray | None:
@@ -245,6 +266,10 @@ def _numbers(entry: dict, key: str, shape: tuple[int, ...], where: str) -> np.nd
     if not np.isfinite(values).all():
         raise SemihandError(f"{where}: {key} holds NaN or infinite values; leave unknown labels out.")
     return values
+
+
+def _rows_or_null(rows: np.ndarray) -> list:
+    return [row.tolist() if np.isfinite(row).all() else None for row in rows]
 
 
 def _warn_of_unknown_keys(file: Path, entries: list[dict]) -> None:

@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from semihand.errors import SemihandError
-from semihand.datasets.sequence import SequenceWriter, read_sequence
+from semihand.datasets.sequence import SequenceFrame, SequenceWriter, read_sequence
 
 K = np.array([[500.0, 0, 159.5], [0, 510, 119.5], [0, 0, 1]])
 XYZ = np.random.default_rng(1).uniform(-0.1, 0.1, (21, 3)) + [0, 0, 0.5]
@@ -89,7 +89,9 @@ def test_a_frame_of_nulls_is_unlabelled(folder):
         (lambda data, frame: frame.update(uv=[[1, 2]] * 20), "uv holds 20 joints"),
         (lambda data, frame: frame.update(uv=[[1, 2, 3]] * 21), "uv has the shape"),
         (lambda data, frame: frame.update(uv=[[1, float("nan")]] * 21), "uv holds NaN"),
-        (lambda data, frame: frame["xyz_mm"].pop(), r"xyz_mm has the shape \(20, 3\)"),
+        (lambda data, frame: frame["xyz_mm"].pop(), r"xyz_mm holds 20 joints"),
+        (lambda data, frame: frame["xyz_mm"].__setitem__(0, [0, 1]), "xyz_mm is not a list"),
+        (lambda data, frame: frame.update(gesture=3), "gesture is 3"),
         (lambda data, frame: frame["xyz_mm"].__setitem__(0, [0, 0, -1]), "z = -1"),
         (lambda data, frame: frame["xyz_mm"].__setitem__(0, "no"), "xyz_mm is not a list"),
     ],
@@ -123,3 +125,19 @@ def test_a_writer_never_overwrites_and_keeps_what_it_has_when_stopped(folder, tm
         writer.add(PICTURE, uv=np.ones((21, 2)))
         raise KeyboardInterrupt
     assert_array_equal(read_sequence(tmp_path / "stopped").frames[0].uv, np.ones((21, 2)))
+
+
+def test_fingertips_alone_gestures_and_coded_masks(tmp_path):
+    tips = np.where(np.isin(np.arange(21), [4, 8])[:, None], XYZ, np.nan)
+    with SequenceWriter(tmp_path / "tips") as writer:
+        writer.add(PICTURE, K=K, xyz=tips, gesture="pinch")
+        writer.add(PICTURE, xyz=np.full((21, 3), np.nan))
+    frame, bare = read_sequence(tmp_path / "tips").frames
+    assert (frame.gesture, bare.gesture, bare.xyz) == ("pinch", None, None)
+    assert_allclose(frame.xyz, tips, atol=1e-7)
+    uv = frame.uv_label()
+    assert_allclose(uv[8], XYZ[8, :2] / XYZ[8, 2] * [500, 510] + [159.5, 119.5], atol=1e-3)
+    assert np.isnan(np.delete(uv, [4, 8], axis=0)).all()
+    coded = tmp_path / "coded.png"
+    cv2.imwrite(str(coded), np.array([[0, 1, 2], [17, 18, 33]], np.uint8))
+    assert_array_equal(SequenceFrame(coded, mask=coded, mask_ids=(2, 17)).read_mask(), [[0, 0, 1], [1, 0, 0]])
