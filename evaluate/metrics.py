@@ -1,28 +1,32 @@
 """Errors and scores of hand poses: arrays in, plain numbers out. Joints are metres, reports millimetres.
 
 Functions that return errors keep one value per frame and joint, so that any average, curve or share can be
-taken from them; a joint without label has the error NaN, which no score counts. Scores of nothing raise
-ValueError: the caller says why there is nothing.
+taken from them; a joint without label has the error NaN, which no score counts. Labels hold NaN where a joint has
+none, predictions never. Scores of nothing raise ValueError: the caller says why there is nothing.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from ..models.joints import ROOT
+from ..models.joints import ROOT, TIPS
 from ..models.lifting import bone_lengths
 
 #: Thresholds of a PCK curve between its two ends, both included.
 AUC_STEPS = 20
 #: Below this many labelled joints their box says little about the hand's size: the labelled `box` is taken.
 MIN_JOINTS_FOR_SIZE = 11
+#: A turn needs three labelled joints, a scale two.
+_MIN_JOINTS_TO_TURN, _MIN_JOINTS_TO_SCALE = 3, 2
+#: Frames that a prediction may come late or early, and how many shared frames a shift needs.
+MAX_LAG, _MIN_SHARED = 10, 10
 _MM = 1000.0
 
 
 def joint_errors_mm(xyz: np.ndarray, xyz_true: np.ndarray, root: int | None = ROOT) -> np.ndarray:
     """Distances (N, 21) in mm of joints (N, 21, 3) metres after moving both hands' `root` to the origin.
 
-    root None compares as they stand.
+    root None compares as they stand. A hand whose root has no label has no error at all.
     """
     if root is not None:
         xyz, xyz_true = xyz - xyz[:, [root]], xyz_true - xyz_true[:, [root]]
@@ -32,17 +36,20 @@ def joint_errors_mm(xyz: np.ndarray, xyz_true: np.ndarray, root: int | None = RO
 def procrustes(xyz: np.ndarray, xyz_true: np.ndarray) -> np.ndarray:
     """xyz (N, J, 3) moved, turned and scaled (never mirrored) onto xyz_true by least squares (Umeyama 1991).
 
-    A hand whose joints all coincide is moved only.
+    Over the labelled joints; all J are moved. A hand whose joints all coincide is moved only; one with fewer than
+    three labelled joints becomes NaN.
     """
-    center, center_true = xyz.mean(axis=1, keepdims=True), xyz_true.mean(axis=1, keepdims=True)
-    x, y = xyz - center, xyz_true - center_true
+    labelled = np.isfinite(xyz_true).all(-1)
+    x, center = _centred(xyz, labelled)
+    y, center_true = _centred(xyz_true, labelled)
     u, singular, vt = np.linalg.svd(np.swapaxes(x, 1, 2) @ y)
     signs = np.ones_like(singular)
     signs[:, -1] = np.sign(np.linalg.det(u @ vt))
     rotation = (u * signs[:, None, :]) @ vt
     spread = (x**2).sum((1, 2))
     scale = np.divide((singular * signs).sum(1), spread, out=np.ones_like(spread), where=spread > 0)
-    return scale[:, None, None] * (x @ rotation) + center_true
+    scale[labelled.sum(1) < _MIN_JOINTS_TO_TURN] = np.nan
+    return scale[:, None, None] * ((xyz - center) @ rotation) + center_true
 
 
 def procrustes_errors_mm(xyz: np.ndarray, xyz_true: np.ndarray) -> np.ndarray:
@@ -50,12 +57,28 @@ def procrustes_errors_mm(xyz: np.ndarray, xyz_true: np.ndarray) -> np.ndarray:
     return joint_errors_mm(procrustes(xyz, xyz_true), xyz_true, root=None)
 
 
+def tip_errors_mm(xyz: np.ndarray, xyz_true: np.ndarray) -> np.ndarray:
+    """Distances (N, 5) in mm of the fingertips of joints (N, 21, 3) metres, of data that label nothing else.
+
+    As Minimal-Hand measures on Dexter+Object: over the labelled tips of a frame the centroids are moved onto each
+    other and the mean distances from them are made equal; no turn. Fewer than two labelled tips have no error.
+    """
+    tips, tips_true = xyz[:, TIPS], xyz_true[:, TIPS]
+    labelled = np.isfinite(tips_true).all(-1)
+    x, _ = _centred(tips, labelled)
+    y, _ = _centred(tips_true, labelled)
+    reach, reach_true = (np.linalg.norm(part, axis=-1).sum(1) for part in (x, y))
+    scale = np.divide(reach_true, reach, out=np.ones_like(reach), where=reach > 0)
+    measured = labelled & (labelled.sum(1) >= _MIN_JOINTS_TO_SCALE)[:, None]
+    return np.where(measured, _MM * np.linalg.norm(scale[:, None, None] * x - y, axis=-1), np.nan)
+
+
 def auc(errors: np.ndarray, low: float, high: float, steps: int = AUC_STEPS) -> float:
     """Area under the PCK curve of errors (...) from `low` to `high`: trapezoid rule, normalised to [0, 1].
 
     PCK at a threshold is the share of errors at or below it; `steps` thresholds, both ends included.
     """
-    errors = np.sort(_labelled(errors))
+    errors = np.sort(labelled_errors(errors))
     thresholds = np.linspace(low, high, steps)
     pck = np.searchsorted(errors, thresholds, side="right") / errors.size
     return float(np.mean((pck[1:] + pck[:-1]) / 2))
@@ -81,12 +104,19 @@ def normalised_errors(uv: np.ndarray, uv_true: np.ndarray, size: np.ndarray) -> 
 
 def pck(errors: np.ndarray, threshold: float) -> float:
     """Share of labelled joints whose error is below the threshold."""
-    return float((_labelled(errors) < threshold).mean())
+    return float((labelled_errors(errors) < threshold).mean())
 
 
 def mean_error(errors: np.ndarray) -> float:
     """Mean over labelled joints: `epe_mm`, `pa_mm` or `nme`, as the errors are."""
-    return float(_labelled(errors).mean())
+    return float(labelled_errors(errors).mean())
+
+
+def frame_means(errors: np.ndarray) -> np.ndarray:
+    """Mean (N,) of errors (N, J) over the labelled joints of each frame, NaN where there is none."""
+    labelled = np.isfinite(errors)
+    count = labelled.sum(1)
+    return np.where(count, np.where(labelled, errors, 0).sum(1) / np.maximum(count, 1), np.nan)
 
 
 def mask_iou(mask: np.ndarray, mask_true: np.ndarray) -> np.ndarray:
@@ -118,7 +148,54 @@ def jitter_mm(xyz: np.ndarray, found: np.ndarray | None = None) -> float:
     return float(np.median(_MM * np.linalg.norm(second, axis=-1)))
 
 
-def _labelled(errors: np.ndarray) -> np.ndarray:
+def lag_frames(track: np.ndarray, track_true: np.ndarray, max_lag: int = MAX_LAG) -> float:
+    """Frames by which trajectories (T, J, D) come after the true ones: where their cross-correlation is highest.
+
+    Positive: late. Frames in time order, NaN where a joint isn't known; parts of a frame by a parabola through the
+    three best shifts. Raises ValueError where nothing moves, too few frames are shared, or the best shift is the
+    largest one tried.
+    """
+    limit = min(max_lag, len(track) - _MIN_SHARED)
+    if limit < 1:
+        raise ValueError(f"a shift in time needs more than {_MIN_SHARED} frames, there are {len(track)}")
+    scores = np.array([_correlation(track, track_true, lag) for lag in range(-limit, limit + 1)])
+    best = int(np.argmax(scores))
+    if best in (0, len(scores) - 1):
+        raise ValueError(f"no shift of less than {limit} frames fits the true motion best")
+    before, here, after = scores[best - 1 : best + 2]
+    bend = before - 2 * here + after
+    return float(best - limit + (0.5 * (before - after) / bend if bend < 0 else 0.0))
+
+
+def _correlation(track: np.ndarray, track_true: np.ndarray, lag: int) -> float:
+    """Correlation of track[t + lag] with track_true[t], each coordinate about its mean over the shared frames."""
+    late, true = (track[lag:], track_true[: len(track) - lag]) if lag >= 0 else (track[:lag], track_true[-lag:])
+    known = np.isfinite(late).all(-1) & np.isfinite(true).all(-1)
+    if known.any(1).sum() < _MIN_SHARED:
+        raise ValueError(f"fewer than {_MIN_SHARED} frames are both labelled and found at a shift of {lag}")
+    x, y = (_about_mean(part, known) for part in (late, true))
+    size = np.sqrt((x**2).sum() * (y**2).sum())
+    if not size > 0:
+        raise ValueError("the hand does not move")
+    return float((x * y).sum() / size)
+
+
+def _about_mean(track: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Trajectories (T, J, D) minus each joint's mean over its known frames (T, J), 0 where unknown."""
+    values = np.where(known[..., None], track, 0)
+    mean = values.sum(0) / np.maximum(known.sum(0), 1)[:, None]
+    return np.where(known[..., None], values - mean, 0)
+
+
+def _centred(xyz: np.ndarray, labelled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Joints (N, J, 3) minus the mean (N, 1, 3) of the labelled ones (N, J), 0 where unlabelled; and that mean."""
+    shown = labelled[..., None]
+    count = np.maximum(labelled.sum(1), 1)[:, None, None]
+    center = np.where(shown, xyz, 0).sum(1, keepdims=True) / count
+    return np.where(shown, xyz - center, 0), center
+
+
+def labelled_errors(errors: np.ndarray) -> np.ndarray:
     """The errors (M,) that are not NaN, at least one."""
     errors = np.asarray(errors, float).ravel()
     errors = errors[~np.isnan(errors)]

@@ -9,7 +9,8 @@ Crop protocols:
     round those
               joints, and a second crop round its own. The label only says which of several hands is meant.
 A prediction's 3D is lifted with the label's root depth and unit bone (both known in the paper's protocol),
-and is None where the label has no 3D or the sequence no intrinsics.
+and is None where the label has no 3D or the sequence no intrinsics. Where the label's 3D lacks the unit bone
+(fingertips only), it is lifted with average bones: right in shape, not in place and size.
 """
 
 from __future__ import annotations
@@ -21,17 +22,19 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from ..datasets.sequence import Sequence, SequenceFrame
 from ..errors import SemihandError
 from ..models.camera import Crop, crop_camera, default_intrinsics, warp_crop
-from ..models.joints import ROOT
+from ..models.joints import ROOT, UNIT_BONE, UNIT_BONE_METRES
 from ..models.lifting import lift, unit_length
 from .metrics import MIN_JOINTS_FOR_SIZE
-from ..datasets.sequence import Sequence, SequenceFrame
 
 PROTOCOLS = ("label", "detector")
 #: A hand counts as the labelled one where their boxes share at least this much (intersection over union).
 MIN_OVERLAP = 0.1
 MIN_PRESENCE = 0.5
+#: The root's depth in metres for hands whose lines of sight say nothing about it.
+_SOME_DEPTH = 0.5
 
 
 @dataclass(frozen=True)
@@ -141,24 +144,36 @@ def label_box(frame: SequenceFrame) -> np.ndarray | None:
 
 
 def lift_with_label(frame: SequenceFrame, crop: Crop, uv_crop: np.ndarray, depth_rel: np.ndarray):
-    """Joints (21, 3) metres in the camera frame, lifted with the label's root depth and unit bone."""
+    """Joints (21, 3) metres in the camera frame, lifted with the label's root depth and unit bone.
+
+    None without 3D label or intrinsics; with average bones where the label lacks the unit bone.
+    """
     if frame.xyz is None or frame.K is None:
         return None
+    if not knows_scale(frame):
+        return crop.xyz_to_camera(lift(uv_crop, depth_rel, crop.K_crop, fallback_depth=_SOME_DEPTH))
     root = crop.xyz_to_virtual(frame.xyz[ROOT])[2]
     lifted = lift(uv_crop, depth_rel, crop.K_crop, scale=unit_length(frame.xyz), root_depth=root)
     return crop.xyz_to_camera(lifted)
 
 
+def knows_scale(frame: SequenceFrame) -> bool:
+    """Whether the 3D label has the root and the unit bone."""
+    return frame.xyz is not None and bool(np.isfinite(frame.xyz[list(UNIT_BONE)]).all())
+
+
 def lift_weak(frame: SequenceFrame, uv_image: np.ndarray, z_pixels: np.ndarray) -> np.ndarray | None:
     """Joints (21, 3) metres from pixels and weak-perspective z in pixels; root depth and unit bone known.
 
-    z becomes metres so that the unit bone, measured in pixels in all three directions, has its length.
+    z becomes metres so that the unit bone, measured in pixels in all three directions, has its length; where the
+    label lacks it, an average one at the depth that this size speaks for.
     """
     if frame.xyz is None or frame.K is None:
         return None
-    pixels = unit_length(np.concatenate([uv_image, z_pixels[:, None]], axis=-1))
-    metres_per_pixel = unit_length(frame.xyz) / max(float(pixels), 1.0)
-    z = frame.xyz[ROOT, 2] + (z_pixels - z_pixels[ROOT]) * metres_per_pixel
+    pixels = max(float(unit_length(np.concatenate([uv_image, z_pixels[:, None]], axis=-1))), 1.0)
+    bone = float(unit_length(frame.xyz)) if knows_scale(frame) else UNIT_BONE_METRES
+    root = frame.xyz[ROOT, 2] if knows_scale(frame) else frame.K[0, 0] * bone / pixels
+    z = root + (z_pixels - z_pixels[ROOT]) * bone / pixels
     rays = (uv_image - frame.K[:2, 2]) / frame.K[[0, 1], [0, 1]]
     return np.concatenate([rays * z[:, None], z[:, None]], axis=-1)
 
@@ -217,6 +232,7 @@ def _look(views: list[_View], frames, images, model) -> list[Prediction]:
         return []
     crops = [warp_crop(images[view.number], view.crop, model.info.input_size)[..., ::-1] for view in views]
     uv_crop, depth_rel, mask, confidence = model.run(np.stack(crops))
+    _refuse_broken(uv_crop, depth_rel, views, frames, model)
     return [
         Prediction(
             uv_image=view.crop.uv_to_image(uv_crop[i]),
@@ -224,11 +240,20 @@ def _look(views: list[_View], frames, images, model) -> list[Prediction]:
             handedness=view.handedness,
             score=float(confidence[i].mean()),
             confidence=confidence[i],
-            mask_crop=mask[i],
+            mask_crop=mask[i] >= 0.5,  # a large set's masks as floats fill the memory
             crop=view.crop,
         )
         for i, view in enumerate(views)
     ]
+
+
+def _refuse_broken(uv_crop, depth_rel, views: list[_View], frames, model) -> None:
+    finite = np.isfinite(uv_crop).all((1, 2)) & np.isfinite(depth_rel).all(1)
+    if not finite.all():
+        image = frames[views[int(np.argmin(finite))].number].image
+        raise SemihandError(
+            f"{model.info.name} answered {image} with joints that are no numbers: the model is broken. Choose another."
+        )
 
 
 def _intrinsics(frame: SequenceFrame, image: np.ndarray) -> np.ndarray:

@@ -53,8 +53,10 @@ class Target:
 
     @staticmethod
     def _label(crop, frame: SequenceFrame):
-        if frame.xyz is None:
-            raise SemihandError(f"{frame.image.name} has no 3D label: the oracle row needs them. Leave the row out.")
+        if frame.xyz is None or not np.isfinite(frame.xyz).all():
+            raise SemihandError(
+                f"{frame.image.name} has no 3D label of all 21 joints: the oracle row needs them. Leave the row out."
+            )
         xyz = crop.xyz_to_virtual(frame.xyz)
         return crop.uv_to_crop(frame.uv_label()), relative_depth(xyz, unit_length(xyz))
 

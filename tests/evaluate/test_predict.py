@@ -10,8 +10,8 @@ from semihand.errors import SemihandError
 from semihand.evaluate import predict as predicting
 from semihand.evaluate.metrics import joint_errors_mm
 from semihand.evaluate.predict import HandFinder, Prediction, label_box, matching, predict, predict_with_peer
-from semihand.evaluate.run import METRICS, evaluate, evaluate_predictions
 from semihand.datasets.sequence import SequenceFrame, SequenceWriter, read_sequence
+from semihand.evaluate.run import METRICS, evaluate, evaluate_predictions
 from semihand.models.camera import warp_crop
 from semihand.models.joints import BONES, PRIOR_BONE_LENGTHS, ROOT, UNIT_BONE_METRES
 from semihand.models.lifting import project, relative_depth, unit_length
@@ -105,7 +105,8 @@ def test_a_model_that_knows_the_truth_has_no_error(sequence, monkeypatch):
     # Rounding leaves only the root at an error of exactly 0, so the curve rises within its first step of 19.
     assert_allclose([result.metrics["auc_0_50"], result.metrics["auc_0_100"]], 1 - 20 / 21 / 19 / 2)
     assert_allclose(result.metrics["mask_iou"], 1)
-    assert set(result.absent) == {"handedness"}  # given by the label, so not predicted
+    # Handedness is given by the label, so not predicted; pictures without fps are no video.
+    assert set(result.absent) == {"handedness", "jitter_label_mm", "lag_frames"}
     for hand, prediction in zip(HANDS, predictions, strict=True):
         assert_allclose(prediction.xyz, hand, atol=1e-5)
     assert [row.epe_mm < 0.01 for row in result.per_frame] == [True] * FRAMES
