@@ -20,7 +20,8 @@ def bench(
     render: Annotated[bool, typer.Option("--render", help="Measure instead how many synthetic pictures a second 1, 2, ... processes draw.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:  # fmt: skip
-    """Measure the speed of every stage of tracking, start-up time and memory on this machine. Leave it idle meanwhile.
+    """Measure the speed of every stage of tracking, of the network alone and of a whole video on this machine, and
+    start-up time and memory. Leave it idle meanwhile.
 
     \b
     Examples:
@@ -30,20 +31,21 @@ def bench(
       semihand bench --render
     """
     from ..evaluate import bench as tracking
+    from ..evaluate import bench_report
 
     if not render:
         wanted = (hands,) if hands else (1, 2)
         report = tracking.run_bench(
             tracking.BenchOptions(video, wanted, frames or 300, seconds, model, device, threads, peer)
         )
-        typer.echo(tracking.to_json(report) if as_json else tracking.to_text(report))
+        typer.echo(bench_report.to_json(report) if as_json else bench_report.to_text(report))
         return
     if video or hands or frames or peer or threads:
         raise typer.BadParameter("--render goes with --seconds and --json only: it tracks nothing.")
     from ..evaluate import bench_render as rendering
 
     report = rendering.run_render_bench(rendering.RenderOptions(seconds=seconds or 10.0))
-    typer.echo(tracking.to_json(report) if as_json else rendering.to_text(report))
+    typer.echo(bench_report.to_json(report) if as_json else rendering.to_text(report))
 
 
 def doctor() -> None:

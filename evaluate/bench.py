@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import tempfile
 from collections import Counter
@@ -13,16 +12,19 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
+import onnxruntime
 from tqdm import tqdm
 
 from ..errors import SemihandError
-from ..models.model_file import default_threads
+from ..models.model_file import default_threads, open_model
 from ..tracker.draw import draw
 from ..tracker.files import VideoFile
 from ..tracker.pipeline import Tracker
 from ..tracker.types import Frame
 from ..tracker.video import VideoSink
 from . import machine
+from .bench_report import PERCENTILES
+from .bench_rates import network_times, offline_rate
 from .fresh import FreshRun, fresh_run
 from .live import open_tracker
 
@@ -31,10 +33,9 @@ log = logging.getLogger(__name__)
 SCHEMA = 1
 #: Of all frames; "followed": the whole step on frames without detector; "peer": the other tracker's whole call.
 STAGES = ("capture", "detect", "crop", "estimate", "lift", "smooth", "draw", "followed", "total", "peer")
-PERCENTILES = (50, 95, 99)
 #: The first frames of a run are not counted: caches, clocks and threads are cold.
 _WARM_UP = 5
-_FRESH_RUNS, _FRESH_FRAMES = 3, 40
+_FRESH_RUNS, _FRESH_FRAMES, _NETWORK_RUNS = 3, 40, 200
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class BenchOptions:
     """What to measure. video: file, None for a rendered clip of as many hands as wanted; hands: the numbers to try;
 
     frames: at most so many a run; seconds: at most so long a run; peer: MediaPipe's task file; fresh_runs: new
-    processes for start-up and memory. The rest as in `track`.
+    processes for start-up and memory; network_runs: of the network alone, for each batch size. The rest as in `track`.
     """
 
     video: Path | None = None
@@ -54,6 +55,7 @@ class BenchOptions:
     threads: int | None = None
     peer: Path | None = None
     fresh_runs: int = _FRESH_RUNS
+    network_runs: int = _NETWORK_RUNS
 
 
 def run_bench(options: BenchOptions = BenchOptions()) -> dict:
@@ -69,7 +71,9 @@ def run_bench(options: BenchOptions = BenchOptions()) -> dict:
         videos = {
             hands: options.video or _rendered(Path(folder), hands, options.frames) for hands in options.hands
         }
+        report["network"] = _network(tracker.model, options)
         report["runs"] = [_run(videos[hands], hands, options) for hands in options.hands]
+        report["offline"] = [_offline(videos[hands], hands, options) for hands in options.hands]
         report["fresh"] = _fresh(videos[options.hands[0]], options)
     return report
 
@@ -79,7 +83,25 @@ def _model_record(tracker: Tracker, options: BenchOptions) -> dict:
     return {
         "name": model.info.name, "sha256": model.sha256, "input_size": model.info.input_size,
         "provider": model.provider, "threads": options.threads or default_threads(),
+        "available_providers": onnxruntime.get_available_providers(),
     }  # fmt: skip
+
+
+def _network(model, options: BenchOptions) -> list[dict]:
+    """Times of the network alone, on the threads that the runs have."""
+    times = network_times(open_model(model.path, options.device, options.threads), options.network_runs)
+    return [{"batch": batch, **_statistics(ms)} for batch, ms in times.items()]
+
+
+def _offline(video: Path, hands: int, options: BenchOptions) -> dict:
+    """Frames a second of a whole video, as fast as they come: ours, and the peer's in a pass of its own."""
+    tracker = open_tracker(options.model, options.device, hands, options.threads)
+    rates = {"hands": hands, **offline_rate(video, tracker.step, options.frames, options.seconds)}
+    with _peer(options.peer, hands) as peer:
+        if peer is not None:
+            theirs = offline_rate(video, lambda frame: _theirs(frame, tracker, peer), options.frames, options.seconds)
+            rates["peer_frames_per_s"] = theirs["frames_per_s"]
+    return rates
 
 
 def _rendered(folder: Path, hands: int, frames: int) -> Path:
@@ -202,62 +224,3 @@ def _fresh(video: Path, options: BenchOptions) -> dict | None:
         "first_result_s": [round(run.first_result_s, 3) for run in runs],
         "peak_mb": round(max(memory), 1) if memory else None,
     }
-
-
-def to_json(report: dict) -> str:
-    """A report of `run_bench` or `bench_render.run_render_bench` as one JSON object."""
-    return json.dumps(report, indent=2, allow_nan=False)
-
-
-def to_text(report: dict) -> str:
-    """A report of `run_bench` as tables for people."""
-    model = report["model"]
-    lines = [
-        *machine_lines(report),
-        f"{model['name']}, {model['input_size']}x{model['input_size']} pixels, on {model['provider']},"
-        f" {model['threads']} threads",
-    ]
-    for run in report["runs"]:
-        lines += ["", *_run_lines(run)]
-    fresh = report["fresh"]
-    if fresh:
-        memory = f", at most {fresh['peak_mb']:.0f} MB of memory" if fresh["peak_mb"] else ""
-        times = ", ".join(f"{seconds:.2f}" for seconds in fresh["first_result_s"])
-        lines += [
-            "",
-            f"from start to first result {times} s{memory} (new processes, {fresh['hands']} wanted)",
-        ]
-    return "\n".join(lines)
-
-
-def machine_lines(report: dict) -> list[str]:
-    """The circumstances in one line or two."""
-    hardware, versions = report["hardware"], report["versions"]
-    load = hardware["load"]
-    busy = (
-        ["The machine was busy: times would be shorter on an idle one."]
-        if load and load > 0.5 * hardware["cores"]
-        else []
-    )
-    about = (
-        f"semihand {versions['semihand']}, {hardware['cpu']}, {hardware['usable_cores']} cores, load {load}"
-    )
-    return [about + (f", {hardware['gpu']}" if hardware["gpu"] else ""), *busy]
-
-
-def _run_lines(run: dict) -> list[str]:
-    found = ", ".join(f"{count} with {number}" for number, count in run["hands_found"].items())
-    title = f"{run['hands']} wanted, {run['source']}, {run['size'][0]}x{run['size'][1]}"
-    lines = [
-        f"{title}; hands found: {found}",
-        f"{'ms':10}{'mean':>9}" + "".join(f"{f'p{p}':>9}" for p in PERCENTILES) + f"{'runs':>9}",
-    ]
-    for stage, values in run["ms"].items():
-        numbers = [values["mean"], *(values[f"p{p}"] for p in PERCENTILES)]
-        lines.append(f"{stage:10}" + "".join(f"{number:9.2f}" for number in numbers) + f"{values['runs']:9d}")
-    if "peer" in run:
-        seen = ", ".join(f"{count} with {number}" for number, count in run["peer"]["hands_found"].items())
-        lines.append(
-            f"{run['peer']['name']}: {run['peer']['ratio']:.2f} times our median; hands found: {seen}"
-        )
-    return lines

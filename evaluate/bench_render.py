@@ -12,6 +12,7 @@ from tqdm import tqdm
 from ..errors import SemihandError
 from ..synth.scene import SceneConfig, SceneRenderer
 from . import machine
+from .bench_report import machine_lines
 
 _WARM_UP = 6
 _START_LIMIT_S = 300.0
@@ -79,8 +80,6 @@ def _work(size: int, seed: int, seconds: float, barrier, results) -> None:
 
 def to_text(report: dict) -> str:
     """A report as a table for people."""
-    from .bench import machine_lines
-
     lines = [*machine_lines(report), "", f"{'size':>6}{'processes':>11}{'pictures/s':>12}{'each':>9}"]
     lines += [
         f"{run['size']:6d}{run['processes']:11d}{run['pictures_per_s']:12.1f}{run['per_process']:9.1f}"

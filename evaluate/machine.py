@@ -22,6 +22,8 @@ _PACKAGES = (
     "onnxruntime-gpu",
     "numba",
     "mediapipe",
+    "rtmlib",
+    "torch",
 )
 
 

@@ -2,18 +2,20 @@
 
 import json
 import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import onnxruntime
 import pytest
 from numpy.testing import assert_allclose
 from typer.testing import CliRunner
 
 from semihand.cli import app
 from semihand.errors import SemihandError
-from semihand.evaluate import bench, bench_render, fresh, machine
+from semihand.evaluate import bench, bench_rates, bench_render, bench_report, fresh, machine
 from semihand.evaluate.bench import BenchOptions, run_bench
 from semihand.tracker.video import VideoSink
 
@@ -25,7 +27,10 @@ class Stub:
 
     def __init__(self):
         info = SimpleNamespace(name="stub", input_size=96)
-        self.model = SimpleNamespace(info=info, sha256="0" * 64, provider="cpu")
+        self.batches = []
+        self.model = SimpleNamespace(
+            info=info, sha256="0" * 64, provider="cpu", path="stub.onnx", run=lambda crops: self.batches.append(crops.shape)
+        )
         self.turns, self.stamps, self.ms = [], [], {}
 
     def step(self, frame):
@@ -52,6 +57,7 @@ class Stub:
 def stub(monkeypatch):
     one = Stub()
     monkeypatch.setattr(bench, "open_tracker", lambda *_: one)
+    monkeypatch.setattr(bench, "open_model", lambda *_: one.model)
     monkeypatch.setattr(bench, "draw", lambda *_, **__: None)
     one.step = lambda frame, step=one.step: step(frame) or [None]
     return one
@@ -79,7 +85,7 @@ def video(tmp_path):
 
 def test_the_json(stub, video):
     report = run_bench(BenchOptions(video, (1, 2), FRAMES, fresh_runs=0))
-    assert json.loads(bench.to_json(report)) == report
+    assert json.loads(bench_report.to_json(report)) == report
     assert {
         "schema",
         "kind",
@@ -89,11 +95,15 @@ def test_the_json(stub, video):
         "hardware",
         "versions",
         "model",
+        "network",
         "runs",
+        "offline",
         "fresh",
     } == set(report)
     assert report["model"] == {"name": "stub", "sha256": "0" * 64, "input_size": 96, "provider": "cpu",
-                               "threads": report["model"]["threads"]}  # fmt: skip
+                               "threads": report["model"]["threads"],
+                               "available_providers": onnxruntime.get_available_providers()}  # fmt: skip
+    assert report["hardware"]["memory_gb"] is None or report["hardware"]["memory_gb"] > 0
     one, two = report["runs"]
     assert (one["hands"], two["hands"]) == (1, 2)
     assert one["size"] == [64, 48] and one["source"] == str(video)
@@ -106,10 +116,34 @@ def test_the_json(stub, video):
 
 def test_peers_take_turns_on_the_same_frames(stub, with_peer, video):
     run = run_bench(BenchOptions(video, (2,), FRAMES, peer=with_peer, fresh_runs=0))["runs"][0]
-    assert stub.turns == ["peer", "ours", "ours", "peer"] * (FRAMES // 2)
-    assert stub.stamps == sorted(set(stub.stamps)) and len(stub.stamps) == FRAMES
+    assert stub.turns[: 2 * FRAMES] == ["peer", "ours", "ours", "peer"] * (FRAMES // 2)
+    stamps = stub.stamps[:FRAMES]
+    assert stamps == sorted(set(stamps))
     assert run["peer"]["hands_found"] == {"2": FRAMES - 1}
     assert_allclose(run["peer"]["ratio"], run["ms"]["peer"]["p50"] / 2.0, atol=1e-3)
+
+
+def test_whole_videos_one_after_the_other(stub, with_peer, video):
+    report = run_bench(BenchOptions(video, (1,), FRAMES, peer=with_peer, fresh_runs=0))
+    (offline,) = report["offline"]
+    assert stub.turns[2 * FRAMES :] == ["ours"] * FRAMES + ["peer"] * FRAMES
+    assert (offline["hands"], offline["frames"]) == (1, FRAMES)
+    assert offline["frames_per_s"] > 0 and offline["peer_frames_per_s"] > 0
+    assert "offline, 1 wanted" in bench_report.to_text(report)
+
+
+def test_a_rate_is_frames_over_all_the_time(video):
+    rate = bench_rates.offline_rate(video, lambda frame: time.sleep(0.02), 5)
+    assert rate["frames"] == 5 and 5 < rate["frames_per_s"] < 50  # 50: nothing but the waiting
+    assert bench_rates.offline_rate(video, lambda frame: None, 5, seconds=1e-9)["frames"] == 1
+
+
+def test_batches_of_the_network_take_turns(stub, video):
+    report = run_bench(BenchOptions(video, (1,), FRAMES, fresh_runs=0, network_runs=7))
+    assert stub.batches == [(1, 96, 96, 3), (2, 96, 96, 3)] * (7 + bench_rates._WARM_UP)
+    assert [(row["batch"], row["runs"]) for row in report["network"]] == [(1, 7), (2, 7)]
+    assert all(row["p50"] <= row["p95"] <= row["p99"] for row in report["network"])
+    assert "batch 2" in bench_report.to_text(report)
 
 
 def test_frames_with_detector_are_not_followed():
@@ -135,7 +169,7 @@ def test_percentiles_by_hand():
 
 
 def test_the_table(stub, with_peer, video):
-    text = bench.to_text(run_bench(BenchOptions(video, (1,), FRAMES, peer=with_peer, fresh_runs=0)))
+    text = bench_report.to_text(run_bench(BenchOptions(video, (1,), FRAMES, peer=with_peer, fresh_runs=0)))
     assert "stub, 96x96 pixels, on cpu" in text and "1 wanted" in text
     row = next(line for line in text.splitlines() if line.startswith("estimate"))
     assert row.split() == ["estimate", "1.00", "1.00", "1.00", "1.00", "9"]
@@ -197,7 +231,7 @@ def test_the_circumstances():
 
 def test_rendering_is_measured():
     report = bench_render.run_render_bench(bench_render.RenderOptions(sizes=(64,), seconds=0.2, workers=(1,)))
-    assert json.loads(bench.to_json(report)) == report and report["kind"] == "render"
+    assert json.loads(bench_report.to_json(report)) == report and report["kind"] == "render"
     run = report["runs"][0]
     assert (run["size"], run["processes"]) == (64, 1)
     assert run["pictures_per_s"] == run["per_process"] > 0
