@@ -231,9 +231,11 @@ class Finetuning:
             return tuple(torch.from_numpy(np.asarray(array[rows], np.float32)).to(self.process.device) for array in arrays)
 
         taught = None if self.taught is None else tensors((self.taught.uv, self.taught.depth, self.taught.weight))
+        known = None if self.taught is None or self.taught.mask is None else tensors((self.taught.mask,))[0]
         return Labels(
-            tensors(self.labels.pose), tensors(self.labels.registered), tensors((gate,))[0], taught, tensors((self.labels.mask,))[0]
-        )
+            tensors(self.labels.pose), tensors(self.labels.registered), tensors((gate,))[0], taught,
+            tensors((self.labels.mask,))[0], known,
+        )  # fmt: skip
 
     def _check(self, poses) -> None:
         spread = _spread(poses.uv)

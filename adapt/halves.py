@@ -6,7 +6,7 @@ its loss from the answers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -86,13 +86,15 @@ class LabelledHalf:
 @dataclass(frozen=True)
 class Labels:
     """Labels of a batch of unlabelled crops, on the device. pose, registered: (uv (B, 21, 2), depth (B, 21)); gate (B,);
-    taught: (uv, depth, weight (B, 21)) of another teacher, or None; mask (B, 64, 64): the source's."""
+    taught: (uv, depth, weight (B, 21)) of another teacher, or None; mask (B, 64, 64): the source's;
+    true_mask (B, 64, 64): a label, or None."""
 
     pose: tuple[Tensor, Tensor]
     registered: tuple[Tensor, Tensor]
     gate: Tensor
     taught: tuple[Tensor, Tensor, Tensor] | None
     mask: Tensor | None = None
+    true_mask: Tensor | None = None
 
 
 class UnlabelledHalf:
@@ -126,8 +128,9 @@ class UnlabelledHalf:
         """Eq. (6) and (9) on these crops, and the other teacher's loss."""
         config, plain = self.config, answers[0]
         seen = answers[1].last if self._view is not None else None
-        mask = self.labels.mask if config.fixed_masks else None
-        terms = _consistency(plain.last, seen, self._view, self._K, self._valid, circles, config, mask)
+        known, own = self.labels.true_mask, self.labels.mask if config.fixed_masks else None
+        mask = own if known is None else known
+        terms = _consistency(plain.last, seen, self._view, self._K, self._valid, circles, config, mask, known)
         weight = self.labels.gate if config.gated_consistency else torch.ones_like(self.labels.gate)
         losses = {name: (weight * loss).mean() for name, loss in terms.items()}
         if config.pseudo_weight and config.ungated_registered:
@@ -150,7 +153,8 @@ class UnlabelledHalf:
         if self.labels.taught is not None and config.teacher_weight:
             uv, depth, weight = (tensor[rows] for tensor in self.labels.taught)
             moved = self._diverse.pose(uv)
-            taught = self._to_label(answers, moved, depth, config, weight) + self._heatmaps(answers, moved, weight, config)
+            flat = config if config.teacher_depth else replace(config, loss=replace(config.loss, depth_weight=0.0))
+            taught = self._to_label(answers, moved, depth, flat, weight) + self._heatmaps(answers, moved, weight, config)
             losses["teacher"] = taught.sum() / count
         return losses
 
@@ -172,8 +176,8 @@ class UnlabelledHalf:
         return sum(pose_loss(one, uv, depth, config.loss, weight) for one in answers.stacks) / len(answers.stacks)
 
 
-def _consistency(plain, seen, view, K, valid, circles, config: FinetuneConfig, fixed_mask=None) -> Losses:
-    """Unweighted (B,) consistency terms of Eq. (9), those that are asked for."""
+def _consistency(plain, seen, view, K, valid, circles, config: FinetuneConfig, fixed_mask=None, true_mask=None) -> Losses:
+    """Unweighted (B,) consistency terms of Eq. (9), those that are asked for; true_mask: w where it is known."""
     losses = {}
     if config.view_weight:
         losses["view"] = view_loss(plain, seen, view, config.loss, valid, config.stop_gradient, fixed_mask)
@@ -182,7 +186,8 @@ def _consistency(plain, seen, view, K, valid, circles, config: FinetuneConfig, f
         options = CrossModalConfig(
             stride=config.circle_stride, skip_below_iou=config.skip_below_iou, free_joints=config.free_joints
         )
-        losses["circles"] = circles.cross_modal(plain.uv, plain.mask_logits.sigmoid(), s_px, valid, options)
+        mask = plain.mask_logits.sigmoid() if true_mask is None else true_mask
+        losses["circles"] = circles.cross_modal(plain.uv, mask, s_px, valid, options)
     return losses
 
 

@@ -23,7 +23,8 @@ class FinetuneConfig:
     iterations: K, each one `passes` passes over the unlabelled crops, or `steps` steps whatever their number. rate,
     late_rate: Adam's, the late one from iteration `late_from` on. labelled, unlabelled: pictures of each kind in a
     batch. pseudo_weight, view_weight, circles_weight, teacher_weight: of the unlabelled losses against the supervised
-    one (λ_c for the consistency terms). ungated_registered: Eq. (6)'s second term trains every picture on its
+    one (λ_c for the consistency terms). teacher_depth: the other teacher's depth counts, not only its places in the
+    picture. ungated_registered: Eq. (6)'s second term trains every picture on its
     registered pose; without it a sure picture learns its label alone. labelled_consistency: the consistency terms on
     synthetic pictures too. stop_gradient: the unperturbed branch is a fixed target. perturb_colour: T changes colours
     as A does. gated_consistency: view consistency counts as much as the picture's label does.
@@ -52,6 +53,7 @@ class FinetuneConfig:
     view_weight: float = 0.1
     circles_weight: float = 0.1
     teacher_weight: float = 0.0
+    teacher_depth: bool = True
     ungated_registered: bool = True
     labelled_consistency: bool = True
     stop_gradient: bool = False

@@ -55,13 +55,15 @@ class TeacherConfig:
 class TeacherLabels:
     """uv (N, 21, 2) on the 64-grid, depth (N, 21) unit bones from the root, weight (N, 21) in [0, 1]; float32.
 
-    bone_lengths (20,): the template that the labels were registered to, unit bones.
+    bone_lengths (20,): the template that the labels were registered to, unit bones. mask (N, 64, 64) in [0, 1], where
+    known: it takes the place of the network's own mask in all terms.
     """
 
     uv: np.ndarray
     depth: np.ndarray
     weight: np.ndarray
     bone_lengths: np.ndarray
+    mask: np.ndarray | None = None
 
 
 def detector_labels(
