@@ -31,7 +31,7 @@ class SourceFrame:
 
     image: path of the picture. K (3, 3) pixels, None: assumed. handedness "left" | "right". marks: the landmark
     model's joints, None where it saw no hand. square: centre (2,) and longer side in pixels of the joints' box, where
-    the crop is cut round something else than the marks. name: for reports.
+    the crop is cut round something else than the marks. index: the frame's number in its sequence.
     """
 
     image: Path
@@ -41,6 +41,7 @@ class SourceFrame:
     K: np.ndarray | None = None
     marks: Marks | None = None
     square: tuple[np.ndarray, float] | None = None
+    index: int = 0
 
     def read(self) -> np.ndarray:
         """The picture (H, W, 3) uint8 BGR. Raises SemihandError where the file is no picture."""
@@ -83,7 +84,7 @@ def open_source(
     if crop not in CROPS:
         raise SemihandError(f"Crops {crop!r} are unknown: detector or label.")
     if (path / FILE_NAME).is_file():
-        return _of_sequence(read_sequence(path), crop, observer or LandmarkObserver())
+        return frames_of(read_sequence(path), crop, observer or LandmarkObserver())
     if crop == "label":
         raise SemihandError(f"{path} is no sequence folder, so it has no labels to crop by. Leave --crop out.")
     return _of_recording(path, (observer or LandmarkObserver()) if refine else None)
@@ -98,7 +99,8 @@ def _of_recording(path: Path, observer: LandmarkObserver | None) -> list[SourceF
     return frames
 
 
-def _of_sequence(sequence: Sequence, crop: str, observer: LandmarkObserver) -> list[SourceFrame]:
+def frames_of(sequence: Sequence, crop: str, observer: LandmarkObserver) -> list[SourceFrame]:
+    """Frames with a hand of a sequence, see `open_source`. Raises SemihandError where there is none."""
     frames = []
     for index, frame in enumerate(tqdm(sequence.frames, desc="finding hands", unit="frame", disable=None, leave=False)):
         found = _sequence_frame(frame, index, sequence.fps, crop, observer)
@@ -117,7 +119,7 @@ def _sequence_frame(frame: SequenceFrame, index: int, fps: float | None, crop: s
         return None
     side = frame.handedness if crop == "label" and frame.handedness else None
     handedness = side or (marks.handedness if marks else "right")
-    return SourceFrame(frame.image, time, segment, handedness, frame.K, marks, square)
+    return SourceFrame(frame.image, time, segment, handedness, frame.K, marks, square, index)
 
 
 def _labelled_hand(frame: SequenceFrame, hands: list[Marks]) -> Marks | None:
