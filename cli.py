@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .commands import ablate, adapt, bench, evaluate, models, pretrain, recordings, synth, track
+from .commands import ablate, adapt, bench, evaluate, models, peers, pretrain, recordings, synth, track
 from .errors import SemihandError
 
 #: Modules of the extra [train]; without them tracking works, training and export don't.
@@ -38,6 +38,7 @@ app.add_typer(models.app, name="models")
 app.command("eval")(evaluate.evaluate)
 app.command()(ablate.ablate)
 app.command("gate-study")(ablate.gate_study)
+app.command()(peers.peers)
 app.command()(bench.bench)
 app.add_typer(synth.app, name="synth")
 app.command()(pretrain.pretrain)

@@ -20,15 +20,17 @@ class PeerHand(NamedTuple):
     """One hand as a peer sees it.
 
     uv_image (21, 2) and z (21,) in pixels of the picture given, z away from the camera and 0 at the wrist;
-    handedness "left" | "right" of the person's real hand in an unmirrored picture with its score in [0.5, 1];
-    xyz_world (21, 3) metres, x right, y down, z away, origin at the hand's middle.
+    handedness "left" | "right" of the person's real hand in an unmirrored picture with its score in [0.5, 1]
+    (without handedness: how sure the peer is of its joints, in [0, 1]); xyz_world (21, 3) metres, x right, y down,
+    z away, origin at the hand's middle; confidence (21,) in [0, 1]. None: the peer does not say.
     """
 
     uv_image: np.ndarray
-    z: np.ndarray
-    handedness: str
+    z: np.ndarray | None
+    handedness: str | None
     score: float
-    xyz_world: np.ndarray
+    xyz_world: np.ndarray | None
+    confidence: np.ndarray | None = None
 
 
 class MediaPipePeer:
