@@ -52,13 +52,13 @@ class SequenceFrame:
 
     def read(self) -> np.ndarray:
         """The picture (H, W, 3) uint8 BGR. Raises SemihandError where the file is no picture."""
-        return _read_picture(self.image, cv2.IMREAD_COLOR)
+        return read_picture(self.image, cv2.IMREAD_COLOR)
 
     def read_mask(self) -> np.ndarray | None:
         """The hand's mask (H, W) float in [0, 1], or None where there is no label."""
         if self.mask is None:
             return None
-        grey = _read_picture(self.mask, cv2.IMREAD_GRAYSCALE)
+        grey = read_picture(self.mask, cv2.IMREAD_GRAYSCALE)
         if self.mask_ids is None:
             return grey / 255.0
         low, high = self.mask_ids
@@ -120,9 +120,7 @@ class SequenceWriter:
     ) -> None:
         self.folder = Path(folder)
         if (self.folder / FILE_NAME).exists():
-            raise SemihandError(
-                f"{self.folder} holds a sequence already; remove it or choose another folder."
-            )
+            raise SemihandError(f"{self.folder} holds a sequence already; remove it or choose another folder.")
         unknown = set(header) - {"fps", "source", "licence", "note"}
         if unknown:
             raise TypeError(f"Unknown header fields: {', '.join(sorted(unknown))}")
@@ -243,9 +241,7 @@ def _joint_rows(entry: dict, key: str, width: int, where: str) -> np.ndarray | N
         return None
     if not isinstance(rows, list) or len(rows) != NUM_JOINTS:
         count = len(rows) if isinstance(rows, list) else "no"
-        raise SemihandError(
-            f"{where}: {key} holds {count} joints; it must hold {NUM_JOINTS}, null where unknown."
-        )
+        raise SemihandError(f"{where}: {key} holds {count} joints; it must hold {NUM_JOINTS}, null where unknown.")
     labelled = [i for i, row in enumerate(rows) if row is not None]
     values = np.full((NUM_JOINTS, width), np.nan)
     if labelled:
@@ -278,12 +274,13 @@ def _warn_of_unknown_keys(file: Path, entries: list[dict]) -> None:
         logger.warning("%s: frames hold fields that are not read: %s", file, ", ".join(unknown))
 
 
-def _read_picture(path: Path, flags: int) -> np.ndarray:
+def read_picture(path: Path, flags: int = cv2.IMREAD_COLOR) -> np.ndarray:
+    """A picture file as cv2.imread gives it. Raises SemihandError where it is missing or no picture."""
     image = cv2.imread(str(path), flags)
+    if image is None and not path.is_file():
+        raise SemihandError(f"The picture {path} is missing; is the data set complete?")
     if image is None:
-        raise SemihandError(
-            f"{path} cannot be read as a picture; replace it or take its frame out of {FILE_NAME}."
-        )
+        raise SemihandError(f"{path} cannot be read as a picture; replace it or leave its frame out.")
     return image
 
 
