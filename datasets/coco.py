@@ -19,7 +19,7 @@ import numpy as np
 
 from ..errors import SemihandError
 from ..models.joints import NUM_JOINTS
-from .reader import Reader, complete, field, label_or_none, numbers, read_json, required, usable_uv
+from .reader import Reader, complete, entries, field, label_or_none, numbers, read_json, required, usable_uv
 from .sequence import Sequence, SequenceFrame
 
 WHOLE_BODY, ONE_HAND = "COCO-WholeBody", "OneHand10K"
@@ -63,7 +63,7 @@ def read_one_hand(path: Path, split: str) -> Sequence:
 def _load(title: str, file: Path) -> tuple[dict, list]:
     """{picture id: file name} and the annotations."""
     data = read_json(title, file)
-    images, annotations = field(title, file, data, "images"), field(title, file, data, "annotations")
+    images, annotations = entries(title, file, data, "images"), entries(title, file, data, "annotations")
     names = {
         field(title, file, image, "id", i): str(field(title, file, image, "file_name", i))
         for i, image in enumerate(images)
@@ -100,4 +100,6 @@ def _frame(title, file, folder, names, hand, box_name, uv, handedness=None) -> S
 WHOLE_BODY_READER = Reader(
     "coco-wholebody", WHOLE_BODY, ("val", "train"), ("annotations/coco_wholebody_*_v1.0.json",), read_whole_body
 )
-ONE_HAND_READER = Reader("onehand10k", ONE_HAND, ("test", "train"), ("annotations/onehand10k_*.json",), read_one_hand)
+ONE_HAND_READER = Reader(
+    "onehand10k", ONE_HAND, ("test", "train"), ("annotations/onehand10k_*.json",), read_one_hand
+)

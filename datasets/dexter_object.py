@@ -57,7 +57,7 @@ def read(folder: Path, split: str) -> Sequence:
 
 def read_tips(file: Path) -> np.ndarray:
     """A 3D annotation file as fingertips (N, 5, 3) metres in the color camera's frame, NaN where unlabelled."""
-    lines = [line.strip().rstrip(";") for line in file.read_text(encoding="utf-8").splitlines()]
+    lines = [line.strip().rstrip(";") for line in file.read_text(encoding="utf-8", errors="replace").splitlines()]
     tips = [re.split(r"[;,]", line) for line in lines if line]
     for number, values in enumerate(tips):
         if len(values) != 15:

@@ -65,7 +65,9 @@ def _labels(folder: Path, part: str, count: int) -> np.ndarray | None:
         return None
     xyz = numbers(TITLE, file, read_json(TITLE, required(TITLE, folder, file.name)), (-1, 21, 3))
     if len(xyz) != count:
-        raise SemihandError(f"{TITLE}: {file} holds {len(xyz)} entries, {part}_K.json {count}. Download both again.")
+        raise SemihandError(
+            f"{TITLE}: {file} holds {len(xyz)} entries, {part}_K.json {count}. Download both again."
+        )
     return usable_xyz(TITLE, xyz)
 
 

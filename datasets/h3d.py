@@ -72,7 +72,8 @@ def read(folder: Path, split: str, objects: str = "without") -> Sequence:
 
 
 def _split(file: Path, samples: list, split: str, objects: str) -> list:
-    flags = [int(field(TITLE, file, sample, "without_object", i)) for i, sample in enumerate(samples)]
+    flags = [field(TITLE, file, sample, "without_object", i) for i, sample in enumerate(samples)]
+    flags = numbers(TITLE, f"without_object in {file}", flags, (-1,)).astype(int)
     chosen = [sample for sample, flag in zip(samples, flags) if flag in OBJECTS[objects]]
     if split == "all":
         return chosen

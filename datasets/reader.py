@@ -64,6 +64,14 @@ def field(title: str, file: Path, entry: object, name: str, number: int | None =
     return entry[name]
 
 
+def entries(title: str, file: Path, data: object, name: str) -> list:
+    """The list data[name]. Raises SemihandError where it is missing or no list."""
+    found = field(title, file, data, name)
+    if not isinstance(found, list):
+        raise SemihandError(f"{title}: {name} in {file} is a {type(found).__name__} where a list is expected.")
+    return found
+
+
 def numbers(title: str, where: object, values: object, shape: tuple[int, ...]) -> np.ndarray:
     """`values` as floats of `shape`, -1 for any length. Raises SemihandError with the shape that was found."""
     try:

@@ -24,7 +24,9 @@ from tqdm import tqdm
 from ..errors import SemihandError
 from ..models.joints import NUM_JOINTS
 from .arrays_pickle import load_arrays
-from .reader import Reader, complete, field, label_or_none, numbers, required, usable_cameras, usable_uv, usable_xyz
+from .reader import (
+    Reader, complete, field, label_or_none, numbers, required, usable_cameras, usable_uv, usable_xyz,
+)
 from .sequence import Sequence, SequenceFrame, read_picture
 
 TITLE = "RHD"
@@ -86,8 +88,8 @@ def _larger_hands(masks: list[Path], uv_vis: np.ndarray) -> np.ndarray:
 
 
 def _larger_hand(mask: Path) -> int:
-    counts = np.bincount(read_picture(mask, cv2.IMREAD_GRAYSCALE).ravel(), minlength=256)
-    left, right = (counts[low : high + 1].sum() for low, high in MASK_IDS.values())
+    ids = read_picture(mask, cv2.IMREAD_GRAYSCALE)
+    left, right = (cv2.countNonZero(cv2.inRange(ids, low, high)) for low, high in MASK_IDS.values())
     return int(right > left)
 
 

@@ -68,7 +68,7 @@ def read_labels(file: Path) -> np.ndarray:
     try:
         from scipy.io.matlab import MatReadError, loadmat
     except ImportError as error:
-        raise SemihandError("STB's labels are MATLAB files: install SciPy, pip install 'semihand[train]'.") from error
+        raise SemihandError("STB's labels need SciPy: pip install 'semihand[train]'.") from error
     try:
         values = loadmat(str(file), variable_names=("handPara",)).get("handPara")
     except (MatReadError, zlib.error, ValueError, TypeError, OSError, RuntimeError) as error:

@@ -24,7 +24,9 @@ import numpy as np
 
 from ..errors import SemihandError
 from ..models.joints import NUM_JOINTS, TIPS
-from .reader import Reader, complete, field, label_or_none, missing_pictures, numbers, read_json, required, usable_uv
+from .reader import (
+    Reader, complete, entries, field, label_or_none, missing_pictures, numbers, read_json, required, usable_uv,
+)
 from .sequence import Sequence, SequenceFrame, read_picture
 
 logger = logging.getLogger(__name__)
@@ -44,13 +46,13 @@ def read(folder: Path, split: str) -> Sequence:
     file = required(TITLE, folder, name, f"data/{name}")
     data = read_json(TITLE, file)
     pictures = {
-        field(TITLE, file, picture, "id", i): picture for i, picture in enumerate(field(TITLE, file, data, "images"))
+        field(TITLE, file, picture, "id", i): picture for i, picture in enumerate(entries(TITLE, file, data, "images"))
     }
     present = _present(file, pictures)
     regressor = _regressor(file.parent)
     notes = [
         (i, note)
-        for i, note in enumerate(field(TITLE, file, data, "annotations"))
+        for i, note in enumerate(entries(TITLE, file, data, "annotations"))
         if field(TITLE, file, note, "image_id", i) in present
     ]
     frames = _frames(file, notes, present, regressor)

@@ -112,6 +112,9 @@ def test_what_is_missing_or_broken_is_named(coco, onehand):
     save(file, images, [])
     with pytest.raises(SemihandError, match="holds no labelled picture"):
         open_dataset(onehand, "onehand10k")
+    file.write_text('{"images": {}, "annotations": []}')
+    with pytest.raises(SemihandError, match="images in .* is a dict where a list is expected"):
+        open_dataset(onehand, "onehand10k")
     file.write_text("[]")
     with pytest.raises(SemihandError, match="has no field 'images'"):
         open_dataset(onehand, "onehand10k")

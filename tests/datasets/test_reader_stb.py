@@ -1,6 +1,7 @@
 """STB in its original layout, and the label reader on a real label file where that is present."""
 
 import os
+import sys
 from pathlib import Path
 
 import cv2
@@ -108,6 +109,12 @@ def test_what_is_missing_or_broken_is_named(folder):
         open_dataset(folder)
     savemat(label, {"handPara": np.zeros((3, 20, 5))})
     with pytest.raises(SemihandError, match=r"has the shape \(3, 20, 5\); it must be \(3, 21, -1\)"):
+        open_dataset(folder)
+
+
+def test_without_scipy_the_reader_says_what_to_install(folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "scipy.io.matlab", None)
+    with pytest.raises(SemihandError, match=r"labels need SciPy: pip install 'semihand\[train\]'"):
         open_dataset(folder)
 
 
