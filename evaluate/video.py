@@ -58,7 +58,7 @@ class VideoEvalOptions:
             if value is not None and value < least:
                 raise SemihandError(f"--{name.replace('_', '-')} {value} is too small: give {least} or more.")
         if self.focal is not None and not self.focal > 0:
-            raise SemihandError(f"--focal {self.focal} is no focal length: give pixels above 0.")
+            raise SemihandError(f"{self.focal} is no focal length: give pixels above 0, or none where it is unknown.")
         if len(set(self.models)) < len(self.models):
             raise SemihandError(f"A model is named twice: {', '.join(self.models)}. Name every model once.")
 
@@ -227,21 +227,24 @@ def _columns(one: Watched, hands: Hands, shaking: Jitter) -> dict[str, np.ndarra
 
 def _model_run(one: Watched, record: dict, hands: Hands, shaking: Jitter) -> ModelRun:
     looked = [sample for sample in one.samples if np.isfinite(sample["view"])]
-    frames, first = np.unique([sample["frame"] for sample in looked], return_index=True)
+    views = np.full(len(hands), np.nan)
+    views[[sample["row"] for sample in looked]] = [sample["view"] for sample in looked]
+    views = by_frame(hands, views)
     return ModelRun(
         name=one.name, figures=record["figures"], absent=record["absent"], ms=record["ms"], found=hands.found,
         jitter_mm=by_frame(hands, shaking.per_row(shaking.mm, len(hands))), score=by_frame(hands, hands.score),
-        fingers=by_frame(hands, finger_lengths_mm(hands.xyz)), view_times=hands.times[frames.astype(int)],
-        views=np.array([looked[i]["view"] for i in first]), jitter_values=shaking.mm.ravel(), worst=one.worst,
+        fingers=by_frame(hands, finger_lengths_mm(hands.xyz)), views=views, jitter_values=shaking.mm.ravel(),
+        worst=one.worst,
     )  # fmt: skip
 
 
 def by_frame(hands: Hands, values: np.ndarray) -> np.ndarray:
     """Means (T, ...) over the hands of every frame of values (N, ...), NaN where there is none."""
     series = np.full((len(hands.times), *values.shape[1:]), np.nan)
-    known = np.isfinite(values.reshape(len(values), -1)).all(axis=1) if len(values) else np.zeros(0, bool)
-    for place in np.unique(hands.frame[known]):
-        series[place] = values[known & (hands.frame == place)].mean(axis=0)
+    known = np.isfinite(values).reshape(len(values), int(np.prod(values.shape[1:]))).all(axis=1)
+    total, count = np.zeros_like(series), np.bincount(hands.frame[known], minlength=len(series))
+    np.add.at(total, hands.frame[known], values[known])
+    series[count > 0] = (total.T / np.maximum(count, 1)).T[count > 0]
     return series
 
 

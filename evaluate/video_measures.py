@@ -74,10 +74,10 @@ def switches(hands: Hands) -> tuple[int, int]:
 
     A hand is the one that was at its place in the last frame with hands (see NEAR and SOON), else the one with its id.
     """
-    frames = np.unique(hands.frame)
+    frames = np.split(np.arange(len(hands)), 1 + np.flatnonzero(np.diff(hands.frame)))
     ids = sides = 0
     for before, now in zip(frames[:-1], frames[1:]):
-        for i, j in _same_hands(hands, np.flatnonzero(hands.frame == before), np.flatnonzero(hands.frame == now)):
+        for i, j in _same_hands(hands, before, now):
             ids += hands.id[i] != hands.id[j]
             sides += hands.handedness[i] != hands.handedness[j]
     return int(ids), int(sides)

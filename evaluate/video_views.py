@@ -42,6 +42,9 @@ CHANGES = (
     Change("quarter", turn=90.0), Change("quarter", turn=180.0), Change("quarter", turn=270.0),
 )  # fmt: skip
 KINDS = tuple(dict.fromkeys(change.kind for change in CHANGES))
+#: Those that a tracker's own crops go through from frame to frame. It turns its crops with the hand, so right angles,
+#: which tell what a network has learned, do not happen to it.
+USUAL = ("shift", "tilt", "turn")
 
 
 def changed(box: HandBox, change: Change) -> HandBox:
@@ -70,13 +73,14 @@ class Views:
 
     @property
     def mean(self) -> float:
-        """Mean over the kinds."""
-        return _mean(np.array([self.of(kind) for kind in KINDS]))
+        """Mean over the usual kinds."""
+        return _mean(np.array([self.of(kind) for kind in USUAL]))
 
     @property
     def worst(self) -> np.ndarray:
-        """(21, 2): the answer that is furthest from the plain one."""
-        return self.uv[int(np.argmax(np.nan_to_num(self.distance, nan=-1.0)))]
+        """(21, 2): the answer to a usual change that is furthest from the plain one."""
+        usual = np.array([change.kind in USUAL for change in CHANGES])
+        return self.uv[int(np.argmax(np.where(usual & np.isfinite(self.distance), self.distance, -1.0)))]
 
 
 def look(estimator: Estimator, image: np.ndarray, box: HandBox, K: np.ndarray) -> Views:

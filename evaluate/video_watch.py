@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import cv2
@@ -106,21 +106,29 @@ def watch(
     times: list[float] = []
     notes: list[str] = []
     size = 0, 0
+    for frame in _until_it_breaks(source, notes):
+        size = frame.image.shape[1], frame.image.shape[0]
+        _see(frame, len(times), watched, reader if len(times) % every == 0 else None, video)
+        times.append(frame.time)
+        progress()
+        if stopped():
+            notes.append(f"Stopped by hand after {len(times)} frames.")
+        if notes or len(times) == max_frames:
+            break
+    return times, notes + source.notes(), size
+
+
+def _until_it_breaks(source: Source, notes: list[str]) -> Iterator[Frame]:
+    """The source's frames; what ends them too early becomes a note, unless there was not one."""
+    seen = 0
     try:
         for frame in source.frames():
-            size = frame.image.shape[1], frame.image.shape[0]
-            _see(frame, len(times), watched, reader if len(times) % every == 0 else None, video)
-            times.append(frame.time)
-            progress()
-            if stopped():
-                notes.append(f"Stopped by hand after {len(times)} frames.")
-            if notes or len(times) == max_frames:
-                break
+            seen += 1
+            yield frame
     except SemihandError as error:
-        if not times:
+        if not seen:
             raise
         notes.append(str(error))
-    return times, notes + source.notes(), size
 
 
 def _see(frame: Frame, place: int, watched, reader: LandmarkReader | None, video: OverlayVideo | None) -> None:

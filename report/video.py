@@ -38,9 +38,9 @@ class WorstFrame:
 class ModelRun:
     """One model on the video. figures: name -> value or None; absent: name -> why there is none.
 
-    ms: stage -> {p50, p95, runs}. Of every frame (T,), NaN where there is nothing: found, jitter_mm, score, and fingers
-    (T, 5) lengths in mm. views: (S,) of the sampled frames at view_times. jitter_values: of all joints. worst: frames,
-    the worst first.
+    ms: stage -> {p50, p95, runs}. Of every frame (T,), NaN where there is nothing: found, jitter_mm, score, views (the
+    sampled frames' view inconsistency), and fingers (T, 5) lengths in mm. jitter_values: of all joints. worst: frames, the
+    worst first.
     """
 
     name: str
@@ -51,7 +51,6 @@ class ModelRun:
     jitter_mm: np.ndarray
     score: np.ndarray
     fingers: np.ndarray
-    view_times: np.ndarray
     views: np.ndarray
     jitter_values: np.ndarray
     worst: Sequence[WorstFrame] = field(default=())
@@ -74,7 +73,8 @@ def _head(document: Mapping, runs: Sequence[ModelRun]) -> str:
         tone, told = "bad", f"No hand was found in any of the {video['frames']} frames, so there is little to measure."
     facts = [
         (f"{video['frames']}", "frames"), (f"{number(video['seconds'])} s", "of video"),
-        (f"{video['width']} × {video['height']}", "pixels"), (f"{number(video['fps'])}", "frames a second"),
+        (f"{video['width']} × {video['height']}", "pixels"),
+        (f"{number(video['fps'])}", "frames a second" + (", variable" if video["variable_rate"] else "")),
         (f"{len(runs)}", "models" if len(runs) > 1 else "model"),
     ]  # fmt: skip
     boxes = "".join(f"<div><b>{escape(value)}</b>{escape(label)}</div>" for value, label in facts)
@@ -106,7 +106,7 @@ def _timelines(times: np.ndarray, runs: Sequence[ModelRun]) -> str:
     plots = [
         timeline(times, {run.name: run.jitter_mm for run in runs}, "Jitter", "mm, mean over the joints"),
         timeline(times, {run.name: run.score for run in runs}, "Confidence", "mean over the joints"),
-        _views_timeline(runs),
+        _views_timeline(times, runs),
     ]
     for run in runs:
         lines = {finger: run.fingers[:, i] for i, finger in enumerate(FINGERS)}
@@ -114,14 +114,10 @@ def _timelines(times: np.ndarray, runs: Sequence[ModelRun]) -> str:
     return section("Timelines", told, strip, '<div class="plots">', *plots, "</div>")
 
 
-def _views_timeline(runs: Sequence[ModelRun]) -> str:
-    every = np.unique(np.concatenate([run.view_times for run in runs])) if runs else np.empty(0)
-    lines = {}
-    for run in runs:
-        values = np.full(len(every), np.nan)
-        values[np.searchsorted(every, run.view_times)] = 100 * run.views
-        lines[run.name] = values
-    return timeline(every, lines, "View inconsistency of the sampled frames", "% of the hand")
+def _views_timeline(times: np.ndarray, runs: Sequence[ModelRun]) -> str:
+    sampled = np.any([np.isfinite(run.views) for run in runs], axis=0)
+    lines = {run.name: 100 * run.views[sampled] for run in runs}
+    return timeline(times[sampled], lines, "View inconsistency of the sampled frames", "% of the hand")
 
 
 def _histograms(runs: Sequence[ModelRun]) -> str:
@@ -131,7 +127,7 @@ def _histograms(runs: Sequence[ModelRun]) -> str:
         histogram({run.name: 100 * run.views for run in runs}, "View inconsistency", "% of the hand"),
         histogram({run.name: run.score for run in runs}, "Confidence", "mean over the joints"),
     ]
-    return section("Histograms", told, '<div class="plots small">', *plots, "</div>")
+    return section("Histograms", told, '<div class="plots">', *plots, "</div>")
 
 
 def _worst(place: int, run: ModelRun) -> str:
@@ -188,7 +184,7 @@ def _provenance(document: Mapping) -> str:
     facts = [("command", document["command"]), ("date", document["date"]), ("commit", document["commit"]),
              ("video", video["name"]), ("video's SHA-256", video["sha256"])]  # fmt: skip
     facts += [
-        (f"model {model['name']}", f"SHA-256 {model['sha256']}, crops of {model['input_size']} pixels on {model['provider']}")
+        (f"model {model['name']}", f"SHA-256 {model['sha256']}, crops of {model['input_size']} pixels, {model['provider']}")
         for model in document["models"]
     ]
     facts += [("tracker", _words(document["tracker"])), ("sampled frames", _words(document["samples"]))]

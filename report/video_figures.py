@@ -10,7 +10,7 @@ from .axes import number
 #: What stands in place of a figure that could not be had.
 NONE = "–"
 #: Values that differ by less than this share are even.
-_EVEN = 0.01
+_EVEN = 0.02
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Figure:
 
 
 FIGURES = (
-    Figure("missed", "frames without a hand", "No hand was found in so many frames. Nobody knows in how many there was one."),
+    Figure("missed", "frames without a hand", "No hand was found in them. Nobody knows in how many there was one."),
     Figure("missed_share", "share of them", "Of all frames.", -1, "%", 100),
     Figure("longest_gap_s", "longest gap", "From the first missed frame to the next one with a hand.", -1, "s"),
     Figure("landmark_missed", "missed, but seen by the landmark model",
@@ -48,23 +48,31 @@ FIGURES = (
     Figure("ids", "ids", "Different ids that hands were given.", 0),
     Figure("id_switches", "id switches", "A hand went on under another id, within one hand size and one second."),
     Figure("handedness_switches", "handedness switches", "A hand changed from left to right or back."),
-    Figure("jitter_mm", "jitter in space", "Second difference of the joints in time, by the frames' own times. "
-           "Real changes of speed count too: compare models on one video.", -1, "mm", 1.0, "jitter_mm_p95"),
-    Figure("jitter_size", "jitter in the picture", "The same in shares of the hand's size.", -1, "%", 100, "jitter_size_p95"),
-    Figure("acceleration_m_s2", "acceleration", "The same as jitter in space, per second squared: does not depend on "
-           "the frame rate where the motion is real.", -1, "m/s²", 1.0, "acceleration_m_s2_p95"),
-    Figure("bone_cv", "bone variation", "Variation of each bone's length over the video. A hand's bones do not change.",
-           -1, "%", 100),
-    Figure("view_consistency", "view inconsistency", "How far the answer moves, in shares of the hand's size, when the "
-           "crop is moved, turned or scaled.", -1, "%", 100, "view_consistency_p95"),
+    Figure("jitter_mm", "jitter in space",
+           "Second difference of the joints in time, by the frames' own times. Real changes of speed count too: compare "
+           "models on one video.", -1, "mm", 1.0, "jitter_mm_p95"),
+    Figure("jitter_size", "jitter in the picture", "The same in shares of the hand's size.",
+           -1, "%", 100, "jitter_size_p95"),
+    Figure("acceleration_m_s2", "acceleration",
+           "Jitter in space per second squared: the same at any frame rate where the motion is real.",
+           -1, "m/s²", 1.0, "acceleration_m_s2_p95"),
+    Figure("bone_cv", "bone variation",
+           "Variation of each bone's length over the video. A hand's bones do not change.", -1, "%", 100),
+    Figure("view_consistency", "view inconsistency",
+           "How far the answer moves, in shares of the hand's size, when the crop is moved, tilted, or turned and scaled: "
+           "the mean of the next three. A model can be wrong without any doubt.", -1, "%", 100, "view_consistency_p95"),
     Figure("view_shift", "… moved crops", "Moved by 5 of 64 crop pixels.", -1, "%", 100),
     Figure("view_tilt", "… tilted crops", "Turned by 2 degrees.", -1, "%", 100),
-    Figure("view_turn", "… turned and scaled crops", "Turned by 25 degrees, and 0.85 or 1.2 times the side.", -1, "%", 100),
-    Figure("view_quarter", "… crops turned by right angles", "Turned by 90, 180 and 270 degrees.", -1, "%", 100),
-    Figure("joints_on_mask", "joints on the mask", "Share of the joints that lie on the hand's outline as the same network "
-           "sees it.", 1, "%", 100),
-    Figure("landmark_distance", "distance to the landmark model", "Mean distance of the joints to the landmark model's, in "
-           "shares of the hand's size. It is no truth, but errs in other ways.", -1, "%", 100, "landmark_distance_p95"),
+    Figure("view_turn", "… turned and scaled crops",
+           "Turned by 25 degrees, and 0.85 or 1.2 times as large.", -1, "%", 100),
+    Figure("view_quarter", "crops turned by right angles",
+           "By 90, 180 and 270 degrees. The tracker turns its crops with the hand, so this does not happen to it, and does "
+           "not count above.", -1, "%", 100),
+    Figure("joints_on_mask", "joints on the mask",
+           "Share of the joints that lie on the hand's outline as the same network sees it.", 1, "%", 100),
+    Figure("landmark_distance", "distance to the landmark model",
+           "Mean distance of the joints to the landmark model's, in shares of the hand's size. It is no truth, and says "
+           "little of a model that has learned from it.", -1, "%", 100, "landmark_distance_p95"),
     Figure("confidence", "confidence", "The network's own, mean over the joints.", 0),
     Figure("fps", "frames a second", "Reading the file and tracking, one after the other; drawing is not counted.", 1),
 )  # fmt: skip
