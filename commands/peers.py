@@ -9,7 +9,7 @@ import typer
 
 
 def peers(
-    data: Annotated[list[Path], typer.Option(metavar="DIR", help="Labelled pictures: a sequence folder; give the option again for more.")],
+    data: Annotated[list[Path], typer.Option(metavar="DIR", help="Labelled pictures: a sequence folder, or a published data set as it was unpacked; give the option again for more.")],
     model: Annotated[list[str] | None, typer.Option(metavar="NAME|FILE", help="Our model by name or .onnx file; give the option again for more [default: lite].")] = None,
     task: Annotated[Path | None, typer.Option(metavar="FILE", help="MediaPipe's hand_landmarker.task (needs the mediapipe package, which reports usage to Google).")] = None,
     rtm_pose: Annotated[Path | None, typer.Option(metavar="FILE", help="ONNX file of RTMPose's hand model (needs the rtmlib package; nothing is downloaded).")] = None,

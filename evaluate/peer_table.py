@@ -18,7 +18,8 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from ..datasets.sequence import Sequence, SequenceFrame, read_sequence
+from ..datasets.open import open_dataset
+from ..datasets.sequence import Sequence, SequenceFrame
 from ..errors import SemihandError
 from ..models.model_file import open_model
 from . import machine
@@ -39,7 +40,7 @@ OUTPUTS = ("2D", "depth", "metric 3D", "mask", "confidence", "handedness")
 
 @dataclass(frozen=True)
 class PeerOptions:
-    """data: sequence folders. models: ours, by name or file. task: MediaPipe's hand_landmarker.task. rtm_pose, rtm_det:
+    """data: labelled folders. models: ours, by name or file. task: MediaPipe's hand_landmarker.task. rtm_pose, rtm_det:
     ONNX files of rtmlib's hand models. crop: "label" or "detector"; MediaPipe always finds its hands itself."""
 
     data: tuple[Path, ...]
@@ -76,7 +77,7 @@ def peer_table(options: PeerOptions, as_json: bool = False) -> str:
 
 def run_peers(options: PeerOptions) -> tuple[dict, dict[str, list[Result]]]:
     """The report that `semihand peers --json` prints, and {contestant: a result of every set}."""
-    sequences = [read_sequence(folder) for folder in options.data]
+    sequences = [open_dataset(folder) for folder in options.data]
     report = {"schema": SCHEMA, "kind": "peers", **machine.record(), "crop": options.crop, "sets": []}
     results: dict[str, list[Result]] = {}
     with ExitStack() as stack:

@@ -1,0 +1,122 @@
+"""Every figure that is measured: its commands, what they need, how long they take, and the table they become.
+
+Placeholders in the commands: {real} the folder of real labelled sets, {pictures} a cache of `semihand synth cache`,
+{backgrounds} a folder of free background pictures, {task} MediaPipe's hand_landmarker.task, {studio} the second
+synthetic world, {out} a scratch folder of the figure's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from . import speed_tables, tables
+
+#: What a command may need: the option that names it, and how it is called in the stored command.
+INPUTS = {
+    "real": ("--shared", "real"),
+    "pictures": ("--pictures", "pictures"),
+    "backgrounds": ("--backgrounds", "free"),
+    "task": ("--mediapipe-task", "hand_landmarker.task"),
+    "studio": ("--studio", "studio"),
+}
+#: Further ones that always exist.
+SCRATCH = "out"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command. csv: a file in {out} that holds its rows; else its standard output is JSON where it has --json."""
+
+    command: str
+    csv: str | None = None
+
+
+@dataclass(frozen=True)
+class Figure:
+    """steps by the name under which their results are stored. table: Markdown lines of {step: results}.
+
+    times: "all" where the figure is nothing but speed and is refused on a busy machine, "some" where times are left
+    out on one. alone: hours long, so only run when it is named. weights: released models that it measures.
+    """
+
+    steps: dict[str, Step]
+    table: Callable[[dict], list[str]]
+    minutes: float
+    times: str = "none"
+    alone: bool = False
+    weights: tuple[str, ...] = ("lite",)
+
+    def needs(self) -> list[str]:
+        """The names in INPUTS that its commands hold, in that order."""
+        return [name for name in INPUTS if any("{" + name + "}" in step.command for step in self.steps.values())]
+
+    def table_step(self) -> str | None:
+        """Its only step where that leaves a CSV, so that --take can stand for it."""
+        (name, step), *others = self.steps.items()
+        return name if step.csv and not others else None
+
+
+_TI1K = " ".join(f"--data {{real}}/ti1k-{kind}-{n}" for kind in ("rotation", "scale", "translation") for n in (1, 2))
+_EVAL = "semihand eval --model lite --json"
+_ABLATE = "semihand ablate --pictures {pictures}"
+_ROWS = "--row baseline --row robust-control --row robust --row robust+detector"
+
+FIGURES: dict[str, Figure] = {
+    "accuracy-real": Figure(
+        {
+            "label": Step(f"{_EVAL} --data {{real}}/ge-real-a --crop label"),
+            "detector": Step(f"{_EVAL} --data {{real}}/ge-real-a --crop detector"),
+        },
+        tables.accuracy, minutes=2,
+    ),
+    "ti1k": Figure(
+        {"label": Step(f"{_EVAL} {_TI1K} --crop label"), "detector": Step(f"{_EVAL} {_TI1K} --crop detector")},
+        tables.two_joints, minutes=2,
+    ),
+    "peers": Figure(
+        {"detector": Step(f"semihand peers --data {{real}}/ge-real-a {_TI1K} --task {{task}} --json")},
+        tables.peers, minutes=2, times="some",
+    ),
+    "synthetic": Figure(
+        {
+            "export": Step("semihand synth export --out {out}/val --count 1000 --seed 9000 --size 160 --upright 1 "
+                           "--backgrounds {backgrounds}"),
+            "eval": Step(f"{_EVAL} --data {{out}}/val"),
+        },
+        tables.synthetic, minutes=3,
+    ),
+    "realism": Figure(
+        {"realism": Step("semihand synth realism --count 300 --seed 31 --backgrounds {backgrounds} --json")},
+        tables.realism, minutes=2, weights=(),
+    ),
+    "tracking": Figure(
+        {"bench": Step("semihand bench --model lite --peer {task} --json")},
+        speed_tables.tracking, minutes=4, times="all",
+    ),
+    "rendering": Figure(
+        {"bench": Step("semihand bench --render --json")}, speed_tables.rendering, minutes=2, times="all", weights=(),
+    ),
+    "ablation-ge": Figure(
+        {"rows": Step(f"{_ABLATE} --data {{real}}/ge-real-a --results {{out}}/ge.csv --seeds 3", "ge.csv")},
+        tables.ablation, minutes=1500, alone=True,
+    ),
+    "ablation-studio": Figure(
+        {"rows": Step(f"{_ABLATE} --data {{studio}} --results {{out}}/studio.csv --seeds 3", "studio.csv")},
+        tables.ablation, minutes=1500, alone=True,
+    ),
+    "adaptation-ge": Figure(
+        {
+            "label": Step(f"{_ABLATE} --data {{real}}/ge-real-a --share 1 --seeds 1 {_ROWS} "
+                          "--results {out}/label.csv", "label.csv"),
+            "detector": Step(f"{_ABLATE} --data {{real}}/ge-real-a --share 1 --seeds 1 {_ROWS} --crop detector "
+                             "--results {out}/detector.csv", "detector.csv"),
+        },
+        tables.adaptation, minutes=240, alone=True,
+    ),
+}  # fmt: skip
+
+#: Tables put together from other figures: {name: (the figures it needs, table of {figure: {step: results}})}.
+SUMMARIES: dict[str, tuple[tuple[str, ...], Callable[[dict], list[str]]]] = {
+    "summary": (("accuracy-real", "peers", "adaptation-ge", "ablation-ge", "tracking"), tables.summary),
+}
