@@ -87,10 +87,9 @@ def _open(options: VideoEvalOptions) -> list[Watched]:
         open_tracker(model, options.device, options.hands, focal=options.focal) for model in options.models or (None,)
     ]
     names = [tracker.model.info.name for tracker in trackers]
-    return [
-        Watched(name if names.count(name) == 1 else f"{name} {tracker.model.sha256[:6]}", tracker)
-        for name, tracker in zip(names, trackers)
-    ]
+    # Files by different paths may carry one name.
+    told = [name if names.count(name) == 1 else f"{name} ({names[:i].count(name) + 1})" for i, name in enumerate(names)]
+    return [Watched(name, tracker) for name, tracker in zip(told, trackers)]
 
 
 def _watch(options: VideoEvalOptions, source: VideoFile, watched: list[Watched], folder: Path):

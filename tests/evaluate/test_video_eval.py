@@ -95,10 +95,10 @@ class NoReadings:
 
 @pytest.fixture
 def plant(monkeypatch, toy_model, tmp_path):
-    """plant(plan, plan, ...): every model that is opened gets the next plan; the landmark model sees nothing."""
+    """plant(plan, plan, ..., name="toy"): every model that is opened gets the next plan; the landmark model sees nothing."""
 
-    def install(*plans):
-        model = open_model(toy_model(tmp_path / "toy.onnx"), "cpu")
+    def install(*plans, name="toy"):
+        model = open_model(toy_model(tmp_path / "toy.onnx", name=name), "cpu")
         trackers = iter([PlantedTracker(SimpleNamespace(**vars(model), run=model.run), plan) for plan in plans])
         monkeypatch.setattr(video_eval, "open_tracker", lambda *_args, **_more: next(trackers))
         monkeypatch.setattr(video_eval, "LandmarkReader", lambda hands: LandmarkReader(NoReadings(), object(), hands))
@@ -256,14 +256,16 @@ def without_pictures(page):
 
 
 def test_the_page_carries_everything_in_itself(film, plant, tmp_path):
-    plant([seen()] * FRAMES, [[]] * FRAMES)
-    run_video_eval(VideoEvalOptions(film, ("a", "b"), tmp_path / "out", "cpu", overlay=False))
+    plant([seen()] * FRAMES, [[]] * FRAMES, name="<i>mine</i> & co")
+    document = measured(VideoEvalOptions(film, ("a", "b"), tmp_path / "out", "cpu", overlay=False))
+    assert [model["name"] for model in document["models"]] == ["<i>mine</i> & co (1)", "<i>mine</i> & co (2)"]
     page = (tmp_path / "out" / "report.html").read_text()
     assert not re.search(r"https?://|@import|<script|<link|url\(", page)
     links = re.findall(r'(?:href|src|srcset|action|data)="([^"]*)"', page)
     assert links and all(link.startswith(("#worst", "data:image/jpeg;base64,")) for link in links)
     assert "default-src 'none'" in page
     assert not re.search(r"\b(nan|inf)\b", without_pictures(page), re.IGNORECASE)
+    assert "&lt;i&gt;mine&lt;/i&gt; &amp; co (2)" in page and "<i>" not in page
     assert not (tmp_path / "out" / "overlay.mp4").exists()
     for told in ("A hand was found", "Jitter", "Length of the fingers", "View inconsistency", "Worst frames", "SHA"):
         assert told in page
