@@ -91,7 +91,7 @@ def _metric_table(rows: list[dict], names: Sequence[str]) -> str:
     columns = [column for column in METRICS if column[0] in names and any(column[0] in row for row in rows)]
     head = ["set", "predicted by", "frames", "missed", *(title for _, title, _ in columns)]
     body = [
-        [f"<nobr>{escape(row['name'])}</nobr>", escape(row["predicted_by"]), str(row["frames"]), str(row["missed"]),
+        [f'<span style="white-space:nowrap">{escape(row["name"])}</span>', escape(row["predicted_by"]), str(row["frames"]), str(row["missed"]),
          *(_figure(row, name, digits) for name, _, digits in columns)]
         for row in rows
     ]  # fmt: skip
