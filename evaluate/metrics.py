@@ -20,6 +20,8 @@ MIN_JOINTS_FOR_SIZE = 11
 _MIN_JOINTS_TO_TURN, _MIN_JOINTS_TO_SCALE = 3, 2
 #: Frames that a prediction may come late or early, and how many shared frames a shift needs.
 MAX_LAG, _MIN_SHARED = 10, 10
+#: Tips that are all together within so many metres have no size to scale by.
+_SAME_PLACE = 1e-6
 _MM = 1000.0
 
 
@@ -61,14 +63,15 @@ def tip_errors_mm(xyz: np.ndarray, xyz_true: np.ndarray) -> np.ndarray:
     """Distances (N, 5) in mm of the fingertips of joints (N, 21, 3) metres, of data that label nothing else.
 
     As Minimal-Hand measures on Dexter+Object: over the labelled tips of a frame the centroids are moved onto each
-    other and the mean distances from them are made equal; no turn. Fewer than two labelled tips have no error.
+    other and the mean distances from them are made equal; no turn. Tips that all coincide are moved only; fewer than
+    two labelled tips have no error.
     """
     tips, tips_true = xyz[:, TIPS], xyz_true[:, TIPS]
     labelled = np.isfinite(tips_true).all(-1)
     x, _ = _centred(tips, labelled)
     y, _ = _centred(tips_true, labelled)
     reach, reach_true = (np.linalg.norm(part, axis=-1).sum(1) for part in (x, y))
-    scale = np.divide(reach_true, reach, out=np.ones_like(reach), where=reach > 0)
+    scale = np.divide(reach_true, reach, out=np.ones_like(reach), where=reach > _SAME_PLACE)
     measured = labelled & (labelled.sum(1) >= _MIN_JOINTS_TO_SCALE)[:, None]
     return np.where(measured, _MM * np.linalg.norm(scale[:, None, None] * x - y, axis=-1), np.nan)
 

@@ -163,31 +163,36 @@ def _hand_errors(hands: list[_Hand]) -> HandErrors:
     uv_true = np.stack([hand.frame.uv_label() for hand in hands])
     boxes = np.stack([np.full(4, np.nan) if hand.frame.box is None else hand.frame.box for hand in hands])
     size = metrics.hand_size(uv_true, boxes)
-    xyz_true = _stacked([hand.frame.xyz for hand in hands], (NUM_JOINTS, 3))
-    measured = np.array([hand.frame.xyz is not None and hand.prediction.xyz is not None for hand in hands])
-    xyz = _stacked([hand.prediction.xyz for hand in hands], (NUM_JOINTS, 3))
-    space = {name: np.full((len(hands), count), np.nan) for name, count in
-             (("epe_mm", NUM_JOINTS), ("pa_mm", NUM_JOINTS), ("tips_mm", 5))}  # fmt: skip
-    for name, errors in (("epe_mm", metrics.joint_errors_mm), ("pa_mm", metrics.procrustes_errors_mm),
-                         ("tips_mm", metrics.tip_errors_mm)):  # fmt: skip
-        space[name][measured] = errors(xyz[measured], xyz_true[measured])
-    yaw, pitch = palm_angles(xyz_true, np.array([_handedness(hand) == "right" for hand in hands]))
-    known = np.array([_handedness(hand) is not None for hand in hands])
+    sides = [hand.frame.handedness or hand.prediction.handedness for hand in hands]
+    xyz_true = _stacked([None if side is None else hand.frame.xyz for side, hand in zip(sides, hands, strict=True)],
+                        (NUM_JOINTS, 3))  # fmt: skip
+    yaw, pitch = palm_angles(xyz_true, np.array([side == "right" for side in sides]))
     return HandErrors(
         nme=metrics.normalised_errors(np.stack([hand.prediction.uv_image for hand in hands]), uv_true, size),
         confidence=_stacked([hand.prediction.confidence for hand in hands], (NUM_JOINTS,)),
-        yaw=np.where(known, yaw, np.nan), pitch=np.where(known, pitch, np.nan), size_px=size, **space,
+        yaw=yaw, pitch=pitch, size_px=size, **_space_errors(hands),
     )  # fmt: skip
+
+
+def _space_errors(hands: list[_Hand]) -> dict[str, np.ndarray]:
+    """The errors in 3D of HandErrors by their names."""
+    measured = np.array([hand.frame.xyz is not None and hand.prediction.xyz is not None for hand in hands])
+    xyz = _stacked([hand.prediction.xyz for hand in hands], (NUM_JOINTS, 3))[measured]
+    xyz_true = _stacked([hand.frame.xyz for hand in hands], (NUM_JOINTS, 3))[measured]
+    found = {
+        "epe_mm": metrics.joint_errors_mm(xyz, xyz_true), "pa_mm": metrics.procrustes_errors_mm(xyz, xyz_true),
+        "tips_mm": metrics.tip_errors_mm(xyz, xyz_true),
+    }  # fmt: skip
+    errors = {name: np.full((len(hands), values.shape[1]), np.nan) for name, values in found.items()}
+    for name, values in found.items():
+        errors[name][measured] = values
+    return errors
 
 
 def _stacked(parts: list[np.ndarray | None], shape: tuple[int, ...]) -> np.ndarray:
     """(N, *shape) float, NaN for None."""
     missing = np.full(shape, np.nan)
     return np.stack([missing if part is None else part for part in parts]).astype(float)
-
-
-def _handedness(hand: _Hand) -> str | None:
-    return hand.frame.handedness or hand.prediction.handedness
 
 
 def _in_the_image(errors: HandErrors | None, scores: _Scores) -> None:
@@ -227,10 +232,7 @@ def _of_masks(hands: list[_Hand], scores: _Scores, columns: dict) -> None:
 
 
 def _in_time(hands: list[_Hand], fps: float | None, scores: _Scores) -> None:
-    """Of the predicted 3D, frames in the folder's order; of loose pictures it says nothing sensible.
-
-    How late the joints are in the picture, only where the frames are a video's.
-    """
+    """Of the predicted 3D, frames in the folder's order; of loose pictures it says nothing sensible."""
     predicted = [(hand.index, hand.prediction.xyz) for hand in hands if hand.prediction.xyz is not None]
     if predicted:
         xyz, found = _track(predicted)
@@ -238,18 +240,22 @@ def _in_time(hands: list[_Hand], fps: float | None, scores: _Scores) -> None:
         scores.add("jitter_mm", metrics.jitter_mm, xyz, found)
     else:
         scores.lack(("bone_cv", "jitter_mm"), "no found hand has a 3D prediction")
-    if fps is None:
-        return scores.lack(("jitter_label_mm", "lag_frames"), "the pictures are no video: the sequence has no fps")
+    if fps is None or not hands:
+        reason = "no hand was found" if fps else "the pictures are no video: the sequence has no fps"
+        return scores.lack(("jitter_label_mm", "lag_frames"), reason)
+    _against_labels_in_time(hands, scores)
+
+
+def _against_labels_in_time(hands: list[_Hand], scores: _Scores) -> None:
+    """The labels' own jitter, and how late the joints in the picture are."""
     labels = [(hand.index, hand.frame.xyz) for hand in hands if hand.frame.xyz is not None]
     labels = [(index, xyz) for index, xyz in labels if np.isfinite(xyz).all()]
     if labels:
         scores.add("jitter_label_mm", metrics.jitter_mm, *_track(labels))
     else:
         scores.lack(("jitter_label_mm",), "no found hand has all 21 joints labelled in 3D")
-    if not hands:
-        return scores.lack(("lag_frames",), "no hand was found")
-    uv, uv_true = (_track(list(part))[0] for part in zip(
-        *(((hand.index, hand.prediction.uv_image), (hand.index, hand.frame.uv_label())) for hand in hands)))  # fmt: skip
+    uv, _ = _track([(hand.index, hand.prediction.uv_image) for hand in hands])
+    uv_true, _ = _track([(hand.index, hand.frame.uv_label()) for hand in hands])
     scores.add("lag_frames", metrics.lag_frames, uv, uv_true)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import SemihandError
 from .evaluation_examples import Example, example_section, pictures
-from .evaluation_plots import bars_by, calibration_plot, curve_plots, measure_of
+from .evaluation_plots import BIN_TITLES, bars_by, calibration_plot, curve_plots, measure_of
 from .hand_tiles import picture_store
 from .page import definitions, page, section, table
 
@@ -91,8 +91,8 @@ def _metric_table(rows: list[dict], names: Sequence[str]) -> str:
     columns = [column for column in METRICS if column[0] in names and any(column[0] in row for row in rows)]
     head = ["set", "predicted by", "frames", "missed", *(title for _, title, _ in columns)]
     body = [
-        [f'<span style="white-space:nowrap">{escape(row["name"])}</span>', escape(row["predicted_by"]), str(row["frames"]), str(row["missed"]),
-         *(_figure(row, name, digits) for name, _, digits in columns)]
+        [f'<span style="white-space:nowrap">{escape(row["name"])}</span>', escape(row["predicted_by"]),
+         str(row["frames"]), str(row["missed"]), *(_figure(row, name, digits) for name, _, digits in columns)]
         for row in rows
     ]  # fmt: skip
     return table(head, body, range(2, len(head)))
@@ -128,8 +128,8 @@ def _set_section(rows: list[dict]) -> str:
     parts = [_plots("", curve_plots(rows)), _plots("By joint", [bars_by(rows, "joints", measure)], "one")]
     if any(row["gestures"] for row in rows):
         parts.append(_plots("By gesture", [bars_by(rows, "gestures", measure)], "one"))
-    bins = [bars_by(rows, name, measure) for name in ("yaw", "pitch", "size_px") if any(row["bins"].get(name) for row in rows)]
-    parts.append(_plots("By view and size", bins, "small"))
+    bins = [name for name in BIN_TITLES if any(row["bins"].get(name) for row in rows)]
+    parts.append(_plots("By view and size", [bars_by(rows, name, measure) for name in bins], "small"))
     parts += [_calibration(rows), _motion(rows)]
     told = (
         "Missed frames are in none of these. Palm's yaw: 0 faces the camera, positive the picture's right; "
@@ -157,7 +157,8 @@ def _calibration(rows: list[dict]) -> str:
          *(f"{c[name]:.3f}" if name in c else escape(c["absent"][name]) for name in ("rank_correlation", "auroc"))]
         for row in found for c in (row["calibration"],)
     ]  # fmt: skip
-    return _plots("Does a low confidence mean a large error?", [calibration_plot(found)], "one") + table(head, body, range(1, 5))
+    plot = _plots("Does a low confidence mean a large error?", [calibration_plot(found)], "one")
+    return plot + table(head, body, range(1, len(head)))
 
 
 def _motion(rows: list[dict]) -> str:
@@ -176,7 +177,7 @@ def _provenance(record: dict) -> str:
              for model in record.get("models", [])]  # fmt: skip
     for name in ("command", "commit", "hardware", "versions"):
         value = record.get(name)
-        told = ", ".join(f"{key} {part}" for key, part in value.items() if part is not None) if isinstance(value, dict) else value
-        if told:
-            facts.append((name, str(told)))
+        if isinstance(value, dict):
+            value = ", ".join(f"{key} {part}" for key, part in value.items() if part is not None)
+        facts += [(name, str(value))] if value else []
     return section("Where it comes from", "Enough to measure the same again.", definitions(facts))
