@@ -3,13 +3,17 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test clean
+.PHONY: demo test benchmarks clean
 
 demo: $(VENV)/run.ready
 	$(BIN)/semihand demo
 
 test: $(VENV)/test.ready
 	$(BIN)/python -m pytest
+
+# The figures of BENCHMARKS.md and README.md: make benchmarks ARGS="--only tracking --mediapipe-task FILE"
+benchmarks: $(VENV)/test.ready
+	$(BIN)/python tools/benchmarks.py $(ARGS)
 
 $(VENV)/pip.ready:
 	$(PYTHON) -m venv $(VENV)

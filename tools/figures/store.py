@@ -52,11 +52,13 @@ def trimmed(value):
 
 
 def plain(value):
-    """JSON values without folders of this machine: of a path from the root only the last name stays."""
+    """JSON values as they are stored: of a path from the root only its last name, of a number six digits."""
     if isinstance(value, dict):
         return {key: plain(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(each) for each in value]
+    if isinstance(value, float):
+        return round(value, 6)
     return _PATH.sub(r"\1", value) if isinstance(value, str) else value
 
 

@@ -17,15 +17,20 @@ _WAY = ("robust-control", "oracle")
 def markdown(head: list[str], rows: list[list[str]]) -> list[str]:
     """A table; the first column says what a row is."""
     lines = [head, ["---"] * len(head), *rows]
-    return [f"| {' | '.join(line)} |".replace("|  |", "| |") for line in lines]
+    return ["|" + "|".join(f" {cell} " if cell else " " for cell in line) + "|" for line in lines]
 
 
 def number(name: str, value: float | None) -> str:
     """As the pages print a metric: shares without their leading zero; nothing where there is no value."""
     if value is None:
         return ""
-    digits = 2 if name.endswith("_mm") else _DIGITS.get(name, 3)
+    digits = 2 if name.endswith("_mm") else _DIGITS.get(name.rpartition("_")[2], 3)
     return f"{value:.{digits}f}".removeprefix("0") if abs(value) < 1 else f"{value:.{digits}f}"
+
+
+def percent(share: float, digits: int = 0, sign: str = "") -> str:
+    """A share as the pages print it."""
+    return f"{100 * share:{sign}.{digits}f} %"
 
 
 def accuracy(results: dict) -> list[str]:
@@ -40,13 +45,17 @@ def two_joints(results: dict) -> list[str]:
 
 
 def _by_crop(results: dict, names: tuple[str, ...]) -> list[str]:
-    names = [name for name in names if any(row.get(name) is not None for row in _rows(results))]
+    names = _present(names, _rows(results))
     rows = [
         [row["name"], str(row["frames"]), crop, str(row["missed"]), *(number(name, row.get(name)) for name in names)]
         for sets in zip(*(report["sets"] for report in results.values()), strict=True)
         for crop, row in zip(results, sets, strict=True)
     ]
     return markdown(["set", "frames", "crop", "missed", *names], rows)
+
+
+def _present(names: tuple[str, ...], rows: list[dict]) -> list[str]:
+    return [name for name in names if any(row.get(name) is not None for row in rows)]
 
 
 def _rows(results: dict) -> list[dict]:
@@ -56,7 +65,7 @@ def _rows(results: dict) -> list[dict]:
 def peers(results: dict) -> list[str]:
     """Errors, misses and times of every contestant on every set, then what each one says of a hand."""
     (report,) = results.values()
-    names = ("nme", "pck_05", "pck_20", "epe_mm", "pa_mm", "auc_20_50")
+    names = _present(("nme", "pck_05", "pck_20", "epe_mm", "pa_mm", "auc_20_50"), report["sets"])
     timed = any("ms" in row for row in report["sets"])
     order = {name: i for i, name in enumerate(dict.fromkeys(row["name"] for row in report["sets"]))}
     rows = [
@@ -88,8 +97,8 @@ def realism(results: dict) -> list[str]:
     """How real the rendered hands look to MediaPipe's models."""
     found = results["realism"]
     rows = [
-        ["hand found", f"{found['found']:.1%}", "85 %"],
-        ["called right hands, which they are", f"{found['handedness_right']:.1%}", "95 %"],
+        ["hand found", percent(found["found"], 1), "85 %"],
+        ["called right hands, which they are", percent(found["handedness_right"], 1), "95 %"],
         ["median disagreement over the box", number("", found["median_disagreement"]), ".050"],
     ]
     return markdown([f"{found['pictures']} pictures", "measured", "aim"], rows)
@@ -133,7 +142,7 @@ def _spread(name: str, values: list[float]) -> str:
 def _closed(found: dict, row: str, column: str) -> str:
     start, end = (mean(found[name][column]) for name in _WAY)
     values = found[row][column]
-    return f"{(start - mean(values)) / (start - end):.0%}" if values and start > end and row != "baseline" else ""
+    return percent((start - mean(values)) / (start - end)) if values and start > end and row != "baseline" else ""
 
 
 def adaptation(results: dict) -> list[str]:
@@ -150,7 +159,7 @@ def _changed(lines: list[dict], row: str, name: str) -> str:
     text = _spread(name, values)
     if not values or not start or row == "baseline" or name == "pa_mm":
         return text
-    return f"{text} ({mean(values) / mean(start) - 1:+.0%})"
+    return f"{text} ({percent(mean(values) / mean(start) - 1, sign='+')})"
 
 
 def summary(figures: dict[str, dict]) -> list[str]:
