@@ -78,8 +78,10 @@ def run_video_eval(options: VideoEvalOptions) -> str:
         times, notes, size = _watch(options, source, watched, temporary)
         document = _document(options, source, watched, times, notes, size)
         _write(temporary, document, watched, times)
+    if not options.as_json:
+        return _text(document, folder)
     log.info("Report: %s", folder / video_files.PAGE)
-    return video_files.to_json(document) if options.as_json else _text(document, folder)
+    return video_files.to_json(document)
 
 
 def _open(options: VideoEvalOptions) -> list[Watched]:

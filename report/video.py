@@ -121,7 +121,7 @@ def _views_timeline(times: np.ndarray, runs: Sequence[ModelRun]) -> str:
 
 
 def _histograms(runs: Sequence[ModelRun]) -> str:
-    told = "Values beyond the 99th percentile count in the last bin."
+    told = "Shares of all values. A few that lie far beyond the rest count in the last bin."
     plots = [
         histogram({run.name: run.jitter_values for run in runs}, "Jitter of single joints", "mm"),
         histogram({run.name: 100 * run.views for run in runs}, "View inconsistency", "% of the hand"),

@@ -13,6 +13,8 @@ from .plots import Series, line_plot
 _BAR, _PITCH = 16, 24
 #: Points of a line at most, and bars of a histogram.
 _POINTS, _BINS = 300, 30
+#: A largest value above so many 99th percentiles would squeeze all others.
+_FAR = 1.5
 
 
 def presence_strip(times: np.ndarray, found: Mapping[str, np.ndarray], title: str, width: int = 1060) -> str:
@@ -47,12 +49,13 @@ def timeline(times: np.ndarray, series: Mapping[str, np.ndarray], title: str, y_
 
 
 def histogram(values: Mapping[str, np.ndarray], title: str, x_label: str) -> str:
-    """Outlines of histograms with common bins up to the 99th percentile; what is beyond counts in the last bin."""
+    """Outlines of histograms with common bins; where a few values lie far beyond the rest, they count in the last bin."""
     known = {name: np.asarray(one, float)[np.isfinite(one)] for name, one in values.items()}
     every = np.concatenate([*known.values(), np.empty(0)])
     if not every.size:
         return line_plot([], title, x_label, "share")
-    low, high = min(0.0, float(every.min())), float(np.percentile(every, 99))
+    low, usual = min(0.0, float(every.min())), float(np.percentile(every, 99))
+    high = usual if every.max() > _FAR * usual else float(every.max())
     edges = np.linspace(low, high if high > low else low + 1.0, _BINS + 1)
     outline = []
     for name, one in known.items():

@@ -149,12 +149,17 @@ def test_variable_frame_rate_is_measured_by_the_true_times(film, plant, tmp_path
     stamps = np.cumsum(np.r_[0.0, np.tile([0.02, 0.09, 0.03, 0.05], FRAMES)])[:FRAMES]
     monkeypatch.setattr(VideoFile, "_time", lambda self: float(stamps[self._read]))
     g = 2.0
-    plant([seen(move=(0.5 * g * t**2, 0, 0)) for t in stamps], [seen(move=(0.3 * t, 0, 0)) for t in stamps])
-    document = measured(VideoEvalOptions(film, ("a", "b"), tmp_path / "out", "cpu", overlay=False))
+    steady = [seen(move=(0.3 * t, 0, 0)) for t in stamps]
+    steady[9] = []
+    plant([seen(move=(0.5 * g * t**2, 0, 0)) for t in stamps], steady)
+    document = measured(VideoEvalOptions(film, ("a", "b"), tmp_path / "out", "cpu"))
     falling, steady = (model["figures"] for model in document["models"])
     assert document["video"]["variable_rate"] is True
     assert_allclose([falling["acceleration_m_s2"], falling["acceleration_m_s2_p95"]], g, rtol=1e-6)
     assert steady["jitter_mm_p95"] < 1e-6 < falling["jitter_mm"]
+    assert_allclose(steady["longest_gap_s"], stamps[10] - stamps[9])
+    with VideoFile(tmp_path / "out" / "overlay.mp4") as overlay:
+        assert overlay.count == 1 + round(stamps[-1] * FPS), "the overlay keeps the video's time"
     assert_allclose(document["video"]["seconds"], stamps[-1] + np.median(np.diff(stamps)), atol=1e-4)
 
 

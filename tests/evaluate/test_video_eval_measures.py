@@ -183,6 +183,12 @@ def test_histogram_holds_all_values_and_strip_all_stretches():
     assert strip.count("<title>") == 2 and "a &amp; b: 0.40 s to 0.50 s" in strip
 
 
+def test_a_few_values_far_out_do_not_squeeze_the_histogram():
+    values = np.r_[np.linspace(0, 1, 999), 1000.0]
+    assert ">1</text>" in histogram({"a": values}, "Jitter", "mm") and ">1000<" not in histogram({"a": values}, "", "")
+    assert ">8</text>" in histogram({"a": np.linspace(0, 8, 50)}, "Jitter", "mm")
+
+
 def test_the_best_of_several_models():
     missed = next(figure for figure in FIGURES if figure.name == "missed_share")
     on_mask = next(figure for figure in FIGURES if figure.name == "joints_on_mask")
