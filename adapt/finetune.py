@@ -38,6 +38,7 @@ from .logs import append_csv
 from .process import Process
 from .profiles import FinetuneConfig
 from .pseudo_labels import Confidence, PseudoLabels
+from .readings import ReadingLabels
 from .teacher import TeacherLabels
 
 log = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ class Finetuning:
         self.mean = Ema(self.trained, config.teacher_mean) if config.teacher_mean else None
         self.circles = load_circles(config.circle_layout).to(self.process.device) if config.circles_weight else None
         self.optimizer = torch.optim.Adam(self.trained.parameters(), lr=config.rate)
-        self.labels = PseudoLabels(crops, config.labels, config.views, config.seed, checkpoint.info.bone_lengths)
+        self.labels = _pseudo_labels(crops, config, checkpoint.info.bone_lengths)
         self.iteration, self.finished, self.step, self.seconds, self._spread = 0, 0, 0, 0.0, None
         self._history: list[dict] = []
         self._validate = None
@@ -161,7 +162,7 @@ class Finetuning:
         self.labels.update(poses)
         self.seconds += time.monotonic() - start
         self.finished = t
-        self._log(confidence, {name: value / steps for name, value in sums.items()})
+        self._log(confidence, {name: value / steps for name, value in sums.items()}, _spread(poses.uv))
         self._save()
         return confidence
 
@@ -245,12 +246,12 @@ class Finetuning:
                 " is collapsing. Nothing was installed; record more varied poses or lower the learning rate."
             )
 
-    def _log(self, confidence: Confidence, losses: dict[str, float]) -> None:
+    def _log(self, confidence: Confidence, losses: dict[str, float], spread: float) -> None:
         row = {
             "t": self.iteration, "seconds": round(self.seconds, 2), "rate": self.config.learning_rate(self.iteration),
             "pass_rate": float(np.mean(confidence.gate)), "view_term": float(np.median(confidence.view_term)),
             "registration_term": float(np.median(confidence.bone_term)), "confidence_median": float(np.median(confidence.total)),
-            "spread": _spread(self.labels.pose[0]) / self._spread,
+            "spread": spread / self._spread,
         } | {name: round(losses.get(name, 0.0), 5) for name in LOSSES}  # fmt: skip
         self._history.append(row)
         if self.folder:
@@ -273,6 +274,12 @@ class Finetuning:
             self.source.config, self.step, self.step * self.config.labelled, self.trained.state_dict(),
             self.network.state_dict(), self.optimizer.state_dict(), rng_state(), extra,
         ))  # fmt: skip
+
+
+def _pseudo_labels(crops: CropSet, config: FinetuneConfig, bone_lengths) -> PseudoLabels:
+    own = crops, config.labels, config.views, config.seed, bone_lengths
+    reads = config.readings and config.pseudo_weight
+    return ReadingLabels(*own, config.readings) if reads else PseudoLabels(*own)
 
 
 def _spread(uv: np.ndarray) -> float:

@@ -148,8 +148,10 @@ class UnlabelledHalf:
             both = [self._moved(pose, rows) for pose in (self.labels.pose, self.labels.registered)]
             if not config.ungated_registered:
                 both = both[:1]
+            gate = self.labels.gate[rows]
             apart = sum(self._to_label(answers, uv, depth, config) for uv, depth in both)
-            losses["unsupervised"] = (self.labels.gate[rows] * apart).sum() / count
+            apart = apart + self._heatmaps(answers, both[0][0], torch.ones_like(both[0][1]), config)
+            losses["unsupervised"] = (gate * apart).sum() / count
         if self.labels.taught is not None and config.teacher_weight:
             uv, depth, weight = (tensor[rows] for tensor in self.labels.taught)
             moved = self._diverse.pose(uv)

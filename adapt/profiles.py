@@ -9,6 +9,7 @@ from ..models.joints import WRIST
 from .augment import AugmentConfig
 from .losses import PAPER_LOSS, LossConfig
 from .pseudo_labels import LabelConfig
+from .readings import ReadingConfig
 from .views import ViewConfig
 
 BATCH_NORMS = ("mixed", "frozen", "split")
@@ -22,18 +23,19 @@ class FinetuneConfig:
 
     iterations: K, each one `passes` passes over the unlabelled crops, or `steps` steps whatever their number. rate,
     late_rate: Adam's, the late one from iteration `late_from` on. labelled, unlabelled: pictures of each kind in a
-    batch. pseudo_weight, view_weight, circles_weight, teacher_weight: of the unlabelled losses against the supervised
-    one (λ_c for the consistency terms). teacher_depth: the other teacher's depth counts, not only its places in the
-    picture. ungated_registered: Eq. (6)'s second term trains every picture on its
-    registered pose; without it a sure picture learns its label alone. labelled_consistency: the consistency terms on
-    synthetic pictures too. stop_gradient: the unperturbed branch is a fixed target. perturb_colour: T changes colours
-    as A does. gated_consistency: view consistency counts as much as the picture's label does.
-    fixed_masks: in other views the mask learns the source's own mask of the plain crop; two live masks that only have
-    to agree lose their fingers under wide views. teacher_mean: decay of
-    the averaged network that makes the labels and is the result; 0: the trained network itself. through_norm: real
-    pictures take part in the batch statistics even where no loss looks at them. batch_norm "mixed": statistics of the
-    joint batch; "split": synthetic and real pictures apart; "frozen": the source's. circle_layout, circle_stride,
-    skip_below_iou, free_joints: of the circle loss, see `models.circles`. clip: of the gradient's norm.
+    batch. readings: pseudo-labels come from many looks, see `readings`, instead of `labels`. pseudo_weight,
+    view_weight, circles_weight, teacher_weight: of the unlabelled losses against the supervised one (λ_c for the
+    consistency terms). teacher_depth: the other teacher's depth counts, not only its places in the picture.
+    ungated_registered: Eq. (6)'s second term trains every picture on its registered pose; without it a sure picture
+    learns its label alone. labelled_consistency: the consistency terms on synthetic pictures too. stop_gradient: the
+    unperturbed branch is a fixed target. perturb_colour: T changes colours as A does. gated_consistency: view
+    consistency counts as much as the picture's label does. fixed_masks: in other views the mask learns the source's
+    own mask of the plain crop; two live masks that only have to agree lose their fingers under wide views.
+    teacher_mean: decay of the averaged network that makes the labels and is the result; 0: the trained network
+    itself. through_norm: real pictures take part in the batch statistics even where no loss looks at them. batch_norm
+    "mixed": statistics of the joint batch; "split": synthetic and real pictures apart; "frozen": the source's.
+    circle_layout, circle_stride, skip_below_iou, free_joints: of the circle loss, see `models.circles`. clip: of the
+    gradient's norm.
     """
 
     profile: str
@@ -47,6 +49,7 @@ class FinetuneConfig:
     unlabelled: int = 64
     loss: LossConfig = PAPER_LOSS
     labels: LabelConfig = LabelConfig()
+    readings: ReadingConfig | None = None
     views: ViewConfig = ViewConfig()
     colour: AugmentConfig = PAPER_COLOUR
     pseudo_weight: float = 1.0
@@ -91,8 +94,8 @@ class FinetuneConfig:
         return factors[name] * self.loss.pose_weight
 
     def with_teacher(self) -> FinetuneConfig:
-        """The same with another teacher's labels beside its own terms."""
-        return replace(self, teacher_weight=1.0)
+        """The same with another teacher's labels beside its own terms; in place of readings, which they are better than."""
+        return replace(self, teacher_weight=1.0, pseudo_weight=0.0 if self.readings else self.pseudo_weight)
 
     def for_crop(self, crop_factor: float) -> FinetuneConfig:
         """The paper's constants for crops of this factor instead of 2: the same error is 2 / factor as many pixels.
@@ -115,8 +118,8 @@ PAPER = FinetuneConfig("paper")
 
 #: Chosen by measurements on pictures whose labels only measured; BENCHMARKS.md tells what was tried. Deviations from the
 #: paper: consistency is learned between wide, recoloured views and weighs as much as the labelled half, at five times the
-#: rate, and the averaged network is the result. Own pseudo-labels and circles have weight 0: the former hold on to the
-#: source's errors, the latter's pull toward the estimated mask's outline costs more in 2D than it gains in depth.
+#: rate, pseudo-labels are readings of many looks instead of registered answers, and the averaged network is the result.
+#: Circles have weight 0: their pull toward the mask's outline changes the errors less than the seed does.
 ROBUST = FinetuneConfig(
     "robust",
     steps=12,
@@ -126,10 +129,11 @@ ROBUST = FinetuneConfig(
     labelled=24,
     unlabelled=24,
     loss=LossConfig(),
-    labels=LabelConfig(gate="quantile", share=0.7, views=4, memory=0.0, register=False),
+    labels=LabelConfig(gate="quantile", share=0.7, memory=0.0, register=False),
+    readings=ReadingConfig(),
     views=ViewConfig(kinds=("mixed",), turn=30.0),
     colour=AugmentConfig(),
-    pseudo_weight=0.0,
+    pseudo_weight=3.0,
     view_weight=1.0,
     circles_weight=0.0,
     ungated_registered=False,
