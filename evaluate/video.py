@@ -69,6 +69,8 @@ def run_video_eval(options: VideoEvalOptions) -> str:
     A report that stands there already is replaced at the end; where the folder holds other files of these names, nothing
     is done. Raises SemihandError on whatever a user can cause; an earlier report then stays as it was.
     """
+    if options.video.is_dir():
+        raise SemihandError(f"{options.video} is a folder, not a video. Labelled pictures are measured with --data.")
     folder = options.out or Path(f"{options.video.stem}-eval")
     video_files.check_folder(folder, options.video)
     with ExitStack() as stack:

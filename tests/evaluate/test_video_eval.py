@@ -344,6 +344,11 @@ def test_what_is_no_video(tmp_path, content, told):
     assert not (tmp_path / "out").exists() and not list(tmp_path.glob(".*"))
 
 
+def test_a_folder_is_no_video(tmp_path):
+    with pytest.raises(SemihandError, match="is a folder.*--data"):
+        run_video_eval(VideoEvalOptions(tmp_path, ("lite",), tmp_path / "out", "cpu"))
+
+
 def test_a_video_whose_end_is_missing_counts_up_to_there(plant, tmp_path):
     path = write_video(tmp_path / "cut.avi", 40, "MJPG")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
