@@ -9,31 +9,48 @@ import typer
 
 
 def ablate(
-    data: Annotated[Path, typer.Option(metavar="FOLDER", help="Labelled sequence folder. Its labels measure; only the row oracle learns from them.")],
+    data: Annotated[Path, typer.Option(metavar="FOLDER", help="Labelled data set, see `semihand eval --help` for the formats. Its labels measure; only the rows oracle, weak-2d and weak-masks learn from them.")],
     pictures: Annotated[Path, typer.Option(metavar="DIR", help="Synthetic pictures of `semihand synth cache`, the labelled half of every batch.")],
-    results: Annotated[Path, typer.Option(metavar="FILE", help="CSV to append to; what it holds is not run again.")],
-    row: Annotated[list[str] | None, typer.Option(help="A row of the table; give the option again for more [default: all].")] = None,
+    results: Annotated[Path, typer.Option(metavar="FILE", help="CSV to append to; what it holds is not run again. Provenance and figures lie beside it.")],
+    figure: Annotated[list[str] | None, typer.Option(help="table, bars (Fig. 6), auc (Fig. 7, 8), share (Fig. 10) or sets (adapted to train, test, both); give the option again for more [default: table].")] = None,
+    row: Annotated[list[str] | None, typer.Option(help="A row of the table, or the method of auc, share and sets; give the option again for more [default: all; robust for share and sets].")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Runs of every row.")] = 3,
-    share: Annotated[float, typer.Option(min=0.05, max=1, help="Part of the frames, from the first on, that is adapted to; the rest are other poses.")] = 2 / 3,
+    share: Annotated[float | None, typer.Option(min=0.05, max=1, help="Part of the frames, from the first on, that is adapted to; the rest are other poses [default: two thirds].")] = None,
+    test: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Labelled data set of the other poses, instead of the rest of --data.")] = None,
+    split: Annotated[str | None, typer.Option(help="Split of --data, where it has some [default: the first].")] = None,
+    test_split: Annotated[str | None, typer.Option(help="Split of --test, or of --data, that the other poses come from.")] = None,
+    limit: Annotated[int | None, typer.Option(min=2, metavar="N", help="At most N evenly spread frames of --data, and of --test.")] = None,
     crop: Annotated[Literal["label", "detector"], typer.Option(help="Crops round the labelled joints, or as the detector finds the hand.")] = "label",
     model: Annotated[str, typer.Option(metavar="NAME", help="Model to start from.")] = "lite",
     iterations: Annotated[int | None, typer.Option(min=1, help="Rounds [default: the recipes' own].")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps a round [default: the recipes' own].")] = None,
     batch: Annotated[int | None, typer.Option(min=2, help="Pictures of each half of a batch [default: the profile's].")] = None,
+    changes: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change a field of the recipes, for all rows that do not switch it off; give the option again for more. Wrong names get the list.")] = None,
+    check_order: Annotated[bool, typer.Option("--check-order", help="Say whether the paper's order holds, and which differences exceed the seeds' spread.")] = False,
     device: Annotated[str, typer.Option(help="auto, cuda or cpu.")] = "auto",
 ) -> None:  # fmt: skip
-    """Measure which part of the method brings what: the paper's Table 1 on any labelled target. Resumable.
+    """Measure which part of the method brings what: the paper's tables and figures on any labelled target.
+
+    Resumable one run at a time: after Ctrl-C or a kill the same command goes on. The results of several data sets and
+    settings may share a file; figures become PNG files beside it.
 
     \b
-    Example:
-      semihand ablate --data target --pictures cache/train --results ablation.csv --seeds 3
+    Examples:
+      semihand ablate --data target --pictures cache/train --results ablation.csv --check-order
+      semihand ablate --data target --pictures cache/train --results ablation.csv --figure share --figure sets
+      semihand ablate --data target --pictures cache/train --results ablation.csv --row vc --set view_weight=1 --set labels.tau=3
+      semihand ablate --data STB --split train --test-split test --limit 2000 --pictures cache/train --results stb.csv
     """
-    from ..adapt.ablation import ROWS
     from ..evaluate.ablate import AblateOptions, run_ablation
+    from ..evaluate.ablate_settings import parse_changes
 
-    typer.echo(run_ablation(AblateOptions(
-        data, pictures, results, tuple(row or ROWS), seeds, share, crop, model, iterations, steps, batch, device,
-    )))  # fmt: skip
+    outcome = run_ablation(AblateOptions(
+        data, pictures, results, tuple(row) if row else None, seeds, share, crop, model, iterations, steps, batch, device,
+        tuple(figure or ("table",)), test, split, test_split, limit, parse_changes(changes or ()), check_order,
+    ))  # fmt: skip
+    typer.echo(outcome.text)
+    if not outcome.finished:
+        raise typer.Exit(130)
 
 
 def gate_study(

@@ -1,166 +1,271 @@
-"""`semihand ablate`: the paper's Table 1 on any labelled target, one row and seed at a time, resumable.
+"""`semihand ablate`: the paper's tables and figures on any labelled target, one row and seed at a time, resumable.
 
 A method sees the pictures of the target's first part without their labels; the labels of that part (the poses it was
-adapted to) and of the rest (other poses) only measure.
+adapted to) and of the rest (other poses) only measure. Rows that learn from labels say so.
 """
 
 from __future__ import annotations
 
-import csv
+import hashlib
+import json
 import logging
 import time
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from ..adapt.ablation import ROWS, TAUGHT, row_config
 from ..adapt.finetune import Finetuning
-from ..adapt.profiles import FinetuneConfig
-from ..adapt.teacher import detector_labels
+from ..adapt.profiles import PAPER, ROBUST, FinetuneConfig
+from ..adapt.teacher import TeacherLabels, detector_labels
 from ..adapt.views import predict
+from ..datasets.open import open_dataset
 from ..errors import SemihandError
 from ..models.checkpoint import load_checkpoint
 from ..models.registry import checkpoint_of
 from ..synth.cache import open_cache
 from ..synth.feed import FixedPictures
-from .target import Target, open_target
+from .ablate_plan import FIGURES, Run, plan
+from .ablate_results import ALL_METRICS, PARTS, Results
+from .ablate_settings import Changes, Setting, changed
+from .ablate_table import order_report, table
+from .curves import pck_curve
+from .run import Result
+from .target import Target, cut_target
 
 log = logging.getLogger(__name__)
 
-METRICS = ("epe_mm", "pa_mm", "nme")
-PARTS = ("adapted", "other")
+#: Share of the target that is adapted to where no test set is given.
+ADAPTED_SHARE = 2 / 3
+#: Ends in mm of the PCK curves that are kept, and how many thresholds.
+CURVE = (0.0, 100.0, 51)
 
 
 @dataclass(frozen=True)
 class AblateOptions:
-    """data: labelled sequence folder. pictures: synthetic cache, the labelled half of every batch. share: of the frames,
-    from the first on, whose pictures are adapted to (1: all). iterations, steps, batch: instead of the recipes' own, the
-    same for every row. results: CSV that is appended to; rows found there are not run again."""
+    """data: labelled data set (and which split of it). pictures: synthetic cache, the labelled half of every batch.
+    results: CSV that is appended to; runs found there are not done again.
+
+    figures: names of FIGURES. rows: None for each figure's own. share: of the frames, from the first on, whose pictures
+    are adapted to (1: all); None: two thirds, or all where there is a test set. test, test_split: measures instead of the
+    rest. limit: at most so many frames of each. iterations, steps, batch: instead of the recipes' own, the same for every
+    row. changes: of the recipes, see `ablate_settings`. check_order: say whether the paper's order holds.
+    """
 
     data: Path
     pictures: Path
     results: Path
-    rows: tuple[str, ...] = tuple(ROWS)
+    rows: tuple[str, ...] | None = None
     seeds: int = 3
-    share: float = 2 / 3
+    share: float | None = None
     crop: str = "label"
     model: str = "lite"
     iterations: int | None = None
     steps: int | None = None
     batch: int | None = None
     device: str = "auto"
+    figures: tuple[str, ...] = ("table",)
+    test: Path | None = None
+    split: str | None = None
+    test_split: str | None = None
+    limit: int | None = None
+    changes: Changes = ()
+    check_order: bool = False
 
     def __post_init__(self):
-        unknown = [row for row in self.rows if row not in ROWS]
-        if unknown:
-            raise SemihandError(f"Rows {', '.join(unknown)} are unknown. Known: {', '.join(ROWS)}.")
-        if not 0 < self.share <= 1 or self.seeds < 1:
-            raise SemihandError(f"An ablation needs 0 < share <= 1 and at least one seed, not {self.share} and {self.seeds}.")
+        for kind, given, known in (("Rows", self.rows or (), ROWS), ("Figures", self.figures, FIGURES)):
+            if unknown := [name for name in given if name not in known]:
+                raise SemihandError(f"{kind} {', '.join(unknown)} are unknown. Known: {', '.join(known)}.")
+        if not 0 < self.adapted_share <= 1 or self.seeds < 1 or (self.limit or 2) < 2:
+            raise SemihandError(
+                f"An ablation needs 0 < share <= 1, a seed and two frames, not {self.share}, {self.seeds} and {self.limit}."
+            )
+        if self.share is not None and self.has_test:
+            raise SemihandError("With a test set all of the data is adapted to. Leave out either the share or the test set.")
 
-    def config(self, row: str, crop_factor: float) -> FinetuneConfig | None:
-        """The recipe of a row for this network's crops."""
-        changes = {"iterations": self.iterations, "steps": self.steps, "labelled": self.batch, "unlabelled": self.batch}
-        given = {name: value for name, value in changes.items() if value is not None}
-        config = row_config(row)
-        return None if config is None else replace(config.for_crop(crop_factor), **given)
+    @property
+    def has_test(self) -> bool:
+        """Whether other poses come from a data set or split of their own."""
+        return self.test is not None or self.test_split is not None
 
+    @property
+    def adapted_share(self) -> float:
+        """The share that counts."""
+        return (1.0 if self.has_test else ADAPTED_SHARE) if self.share is None else self.share
 
-def run_ablation(options: AblateOptions) -> str:
-    """Run what the results file lacks; returns the table."""
-    _drop_broken_line(options.results)
-    checkpoint = load_checkpoint(checkpoint_of(options.model))
-    target = open_target(options.data, checkpoint, options.crop)
-    count = max(1, int(len(target.crops) * options.share))
-    adapted, other = target.take(np.arange(count)), target.take(np.arange(count, len(target.crops)))
-    pictures = FixedPictures(open_cache(options.pictures))
-    todo = [(row, seed) for seed in range(options.seeds) for row in options.rows
-            if (row, seed) not in _done(options) and not (row == "baseline" and seed)]  # fmt: skip
-    for row, seed in tqdm(todo, desc="ablation", unit="run", disable=None):
-        start = time.monotonic()
-        network, device = _adapt(row, seed, checkpoint, adapted, pictures, options)
-        found = {"adapted": adapted.measure(network, device)}
-        if len(other.crops):
-            found["other"] = other.measure(network, device)
-        _append(options, row, seed, time.monotonic() - start, found)
-    return table(options.results)
+    def config(self, row: str, crop_factor: float, setting: Setting = Setting()) -> FinetuneConfig | None:
+        """The recipe of a row for this network's crops. The row's own switches win over the setting's changes."""
+        own = {"iterations": self.iterations, "steps": self.steps, "labelled": self.batch, "unlabelled": self.batch}
+        given = {name: value for name, value in own.items() if value is not None}
+        recipes = (changed(replace(recipe, **given), setting.changes) for recipe in (PAPER, ROBUST))
+        config = row_config(row, *recipes)
+        return None if config is None else config.for_crop(crop_factor)
 
 
-def _adapt(row: str, seed: int, checkpoint, adapted: Target, pictures, options: AblateOptions):
-    """The row's network, and the device it is on."""
-    config = options.config(row, checkpoint.info.crop_factor)
-    if config is None:
-        return checkpoint.build().eval(), "cpu"
-    taught = None
-    if TAUGHT.get(row) == "labels":
-        taught = adapted.labels()
-    elif TAUGHT.get(row) == "detector":
-        own = predict(checkpoint.build().eval(), adapted.crops)
-        taught = detector_labels(adapted.crops, checkpoint.info.bone_lengths, own)
-    finetuning = Finetuning(checkpoint, adapted.crops, pictures, replace(config, seed=seed), options.device, taught)
-    return finetuning.run(), finetuning.process.device
+@dataclass(frozen=True)
+class Outcome:
+    """text: the tables, and where the figures are. finished: False where it was stopped."""
+
+    text: str
+    finished: bool
 
 
-def _drop_broken_line(results: Path) -> None:
-    """A run that was killed while it wrote leaves a line without an end."""
-    if results.exists() and not (text := results.read_text()).endswith("\n"):
-        results.write_text(text[: text.rfind("\n") + 1])
+def run_ablation(options: AblateOptions) -> Outcome:
+    """Run what the results file lacks; Ctrl-C ends it with what there is."""
+    ablation = Ablation(options)
+    finished = True
+    try:
+        ablation.run()
+    except KeyboardInterrupt:
+        log.warning("Stopped. %s keeps the finished runs; the same command goes on from there.", options.results)
+        finished = False
+    return Outcome(ablation.report(), finished)
 
 
-def _done(options: AblateOptions) -> set[tuple[str, int]]:
-    if not options.results.exists():
-        return set()
-    with open(options.results, newline="") as file:
-        return {(line["row"], int(line["seed"])) for line in csv.DictReader(file)}
+class Ablation:
+    """The runs of one start on one target."""
+
+    def __init__(self, options: AblateOptions):
+        self.options, self.results = options, Results(options.results)
+        self.checkpoint_file = checkpoint_of(options.model)
+        self.checkpoint = load_checkpoint(self.checkpoint_file)
+        self.sequence = open_dataset(options.data, split=options.split)
+        test = open_dataset(options.test or options.data, split=options.test_split) if options.has_test else None
+        self.test_sequence = test
+        self.cache = open_cache(options.pictures)
+        self.pictures = FixedPictures(self.cache)
+
+    @property
+    def name(self) -> str:
+        """Of the target: the data set's, and the test set's where it has another."""
+        test = self.test_sequence.name if self.test_sequence else self.sequence.name
+        return self.sequence.name if test == self.sequence.name else f"{self.sequence.name}, test {test}"
+
+    @cached_property
+    def parts(self) -> tuple[Target, Target]:
+        """The part adapted to and the other one, which may be empty."""
+        options = self.options
+        whole = cut_target(self.sequence, self.checkpoint, options.crop, limit=options.limit)
+        if self.test_sequence is not None:
+            return whole, cut_target(self.test_sequence, self.checkpoint, options.crop, limit=options.limit)
+        count = max(1, int(len(whole) * options.adapted_share))
+        return whole.take(np.arange(count)), whole.take(np.arange(count, len(whole)))
+
+    def run(self) -> None:
+        """All runs that the results file lacks, each written as soon as it is done."""
+        done = self.results.done(self.name)
+        todo = [run for run in plan(self.options) if run.key not in done]
+        if todo:
+            todo = self._possible(todo)
+            self._note_start()
+            self.results.prepare(self.name)
+        for number, run in enumerate(todo):
+            start = time.monotonic()
+            line = self._measured(run)
+            line |= {"row": run.row, "seed": run.seed, "setting": run.setting.text, "data": self.name}
+            self.results.append(line | {"seconds": round(time.monotonic() - start, 1)})
+            self._say(number, todo, line)
+
+    def _possible(self, todo: list[Run]) -> list[Run]:
+        """Without the rows of a figure whose labels the target lacks; those asked for by name are refused."""
+        adapted, other = self.parts
+        if not len(other) and any(run.setting.adapt_to != "train" for run in todo):
+            raise SemihandError(f"{self.name} has no test part to adapt to. Give --test, or a --share below 1.")
+        without = {row: adapted.lacks(kind) for row, kind in TAUGHT.items() if kind != "detector"}
+        for row in {run.row for run in todo if without.get(run.row)}:
+            if row in (self.options.rows or ()):
+                raise SemihandError(f"Row {row} cannot learn: {without[row]}. Leave the row out.")
+            log.warning("Row %s is left out: %s.", row, without[row])
+        return [run for run in todo if not without.get(run.row)]
+
+    def _note_start(self) -> None:
+        options, (adapted, other) = self.options, self.parts
+        model = hashlib.sha256(self.checkpoint_file.read_bytes()).hexdigest()
+        pictures = json.dumps(self.cache.provenance, sort_keys=True) + str(len(self.cache))
+        data = {
+            "name": self.name, "folder": str(options.data), "test": str(options.test or ""), "pictures": str(options.pictures),
+            "frames": {"adapted": len(adapted), "other": len(other), "missed": adapted.missed + other.missed * options.has_test},
+        }  # fmt: skip
+        names = ("crop", "split", "test_split", "limit", "iterations", "steps", "batch")
+        recipe = {name: getattr(options, name) for name in names} | {
+            "share": round(options.adapted_share, 4), "model": model[:16],
+            "pictures": hashlib.sha256(pictures.encode()).hexdigest()[:16],
+        }  # fmt: skip
+        self.results.note_start(data, recipe)
+
+    def _measured(self, run: Run) -> dict:
+        """Errors of the run's network on both parts, or why there is none."""
+        tuning, network, device = self._tuning(run), self.checkpoint.build().eval(), "cpu"
+        if tuning is not None:
+            try:
+                network, device = tuning.run(), tuning.process.device
+            except SemihandError as error:  # a training that went wrong is a result of its row, and would go wrong again
+                log.warning("%s: %s", run, error)
+                return {"note": str(error)}
+        found = {}
+        for part, target in zip(PARTS, self.parts):
+            if len(target):
+                found |= _columns(part, target.measure(network, device))
+        return found
+
+    def _tuning(self, run: Run) -> Finetuning | None:
+        """The run's fine-tuning; None for the source as it is."""
+        config = self.options.config(run.row, self.checkpoint.info.crop_factor, run.setting)
+        if config is None:
+            return None
+        part = self._shown(run)
+        taught, config = self._taught(run.row, part), replace(config, seed=run.seed)
+        return Finetuning(self.checkpoint, part.crops, self.pictures, config, self.options.device, taught)
+
+    def _shown(self, run: Run) -> Target:
+        """What the run adapts to. Smaller shares of one seed are parts of its larger ones."""
+        adapted, other = self.parts
+        part = {"train": lambda: adapted, "test": lambda: other, "both": lambda: adapted.join(other)}[run.setting.adapt_to]()
+        if run.setting.unlabelled == 100:
+            return part
+        order = np.random.default_rng([run.seed, 10]).permutation(len(part))
+        return part.take(np.sort(order[: max(2, round(len(part) * run.setting.unlabelled / 100))]))
+
+    def _taught(self, row: str, part: Target) -> TeacherLabels | None:
+        kind = TAUGHT.get(row)
+        if kind == "detector":
+            own = predict(self.checkpoint.build().eval(), part.crops)
+            return detector_labels(part.crops, self.checkpoint.info.bone_lengths, own)
+        return None if kind is None else part.labels(kind)
+
+    def _say(self, number: int, todo: list[Run], line: dict) -> None:
+        """What was measured, and how long the rest will take: each row as long as before, else as the mean."""
+        times: dict[str, list[float]] = {}
+        for old in self.results.lines():
+            times.setdefault(old["row"], []).append(float(old["seconds"] or 0))
+        every = [seconds for row, values in times.items() if row != "baseline" for seconds in values] or [0.0]
+        left = sum(float(np.mean(times.get(run.row, every))) for run in todo[number + 1 :])
+        found = ", ".join(f"{name} {value:.4g}" for name, value in line.items() if name.endswith("epe_mm"))
+        log.info("%d of %d done: %s: %s; about %.0f minutes left.", number + 1, len(todo), todo[number], found or "no result", left / 60)
+
+    def report(self) -> str:
+        """The tables, the paper's order where asked for, and the figures' files."""
+        lines = self.results.lines()
+        if not any(line["data"] in ("", self.name) for line in lines):
+            return f"No run on {self.name} is finished yet."
+        texts = [table(lines, self.results.starts())]
+        texts += [order_report(lines)] if self.options.check_order else []
+        drawn = [name for name in self.options.figures if name != "table"]
+        if drawn:
+            from .ablate_figures import draw
+
+            texts += [draw(name, lines, self.name, self.results.path) for name in drawn]
+        return "\n\n".join(texts)
 
 
-def _append(options: AblateOptions, row: str, seed: int, seconds: float, found: dict) -> None:
-    """One line, written whole, so that a killed run leaves no half of it."""
-    values = {f"{part}_{name}": round(result.metrics[name], 5) for part, result in found.items()
-              for name in METRICS if name in result.metrics}  # fmt: skip
-    line = {"row": row, "seed": seed, "seconds": round(seconds, 1)}
-    columns = list(line) + [f"{part}_{name}" for part in PARTS for name in METRICS]
-    new = not options.results.exists()
-    options.results.parent.mkdir(parents=True, exist_ok=True)
-    with open(options.results, "a", newline="") as file:
-        writer = csv.DictWriter(file, columns)
-        if new:
-            writer.writeheader()
-        writer.writerow(line | values)
-
-
-def table(results: Path) -> str:
-    """Mean and spread (standard deviation over seeds) of every row; and how much of the way from the robust recipe's
-    control to the oracle each closes in EPE, on the adapted and on other poses."""
-    with open(results, newline="") as file:
-        lines = list(csv.DictReader(file))
-    columns = [f"{part}_{metric}" for part in PARTS for metric in METRICS]
-    columns = [name for name in columns if any(line[name] for line in lines)]
-    values = {row: _values(lines, row, columns) for row in ROWS if any(line["row"] == row for line in lines)}
-    closed = [name for name in columns if name.endswith("epe_mm")]
-    heads = [f"{name:>22}" for name in columns] + [f"{'closed, ' + name:>26}" for name in closed]
-    text = [f"{'row':<16}{'seeds':>6}" + "".join(heads)]
-    for row, found in values.items():
-        cells = "".join(f"{_mean_and_spread(found[name]):>22}" for name in columns)
-        ways = "".join(f"{_closed(values, row, name):>26}" for name in closed)
-        text.append(f"{row:<16}{len(found[columns[0]]):>6}{cells}{ways}")
-    return "\n".join(text)
-
-
-def _values(lines: list[dict], row: str, columns: list[str]) -> dict[str, np.ndarray]:
-    return {name: np.array([float(line[name]) for line in lines if line["row"] == row and line[name]]) for name in columns}
-
-
-def _mean_and_spread(values: np.ndarray) -> str:
-    if len(values) < 2:
-        return f"{values.mean():.4g}" if len(values) else ""
-    return f"{values.mean():.4g} ± {values.std(ddof=1):.2g}"
-
-
-def _closed(values: dict, row: str, column: str) -> str:
-    """Share of the way from the synthetic-only control to the oracle."""
-    if not {"robust-control", "oracle", row} <= values.keys() or row == "baseline":
-        return ""
-    start, end, here = (values[name][column].mean() for name in ("robust-control", "oracle", row))
-    return f"{(start - here) / (start - end):.0%}" if start > end else ""
+def _columns(part: str, result: Result) -> dict:
+    """The results file's columns of one part."""
+    found = {f"{part}_{name}": round(result.metrics[name], 5) for name in ALL_METRICS if name in result.metrics}
+    errors = None if result.errors is None else result.errors.epe_mm
+    if errors is not None and not np.isfinite(errors).any():
+        errors = result.errors.tips_mm
+    if errors is not None and np.isfinite(errors).any():
+        found[f"{part}_curve"] = " ".join(f"{share:.4f}" for share in pck_curve(errors, CURVE)["share"])
+    return found
