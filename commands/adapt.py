@@ -19,7 +19,7 @@ def adapt(
     hand: Annotated[Literal["left", "right"] | None, typer.Option(help="With --record: which hand [default: the first one seen].")] = None,
     viewer: Annotated[str, typer.Option(help="With --record: window, none, or auto.")] = "auto",
     profile: Annotated[Literal["robust", "paper"], typer.Option(help="robust: what measured best; paper: SemiHand to the letter.")] = "robust",
-    teacher: Annotated[Literal["none", "detector"] | None, typer.Option(help="detector: the landmark model that finds hands teaches too [default: detector with robust, none with paper].")] = None,
+    teacher: Annotated[Literal["none", "detector"] | None, typer.Option(help="detector: the landmark model that finds hands teaches too; none: with robust it still helps to choose among the network's own answers [default: detector with robust, none with paper].")] = None,
     model: Annotated[str, typer.Option(metavar="NAME", help="Model to start from.")] = "lite",
     crop: Annotated[Literal["detector", "label"], typer.Option(help="label: cut labelled sequence folders round their joints, for measuring.")] = "detector",
     device: Annotated[str, typer.Option(help="auto, cuda or cpu.")] = "auto",
