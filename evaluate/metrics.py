@@ -18,8 +18,8 @@ AUC_STEPS = 20
 MIN_JOINTS_FOR_SIZE = 11
 #: A turn needs three labelled joints, a scale two.
 _MIN_JOINTS_TO_TURN, _MIN_JOINTS_TO_SCALE = 3, 2
-#: Frames that a prediction may come late or early, and how many shared frames a shift needs.
-MAX_LAG, _MIN_SHARED = 10, 10
+#: Frames that a prediction may come late or early, how many shared steps a shift needs, and how well they must fit.
+MAX_LAG, _MIN_SHARED, _MIN_CORRELATION = 10, 10, 0.3
 #: Tips that are all together within so many metres have no size to scale by.
 _SAME_PLACE = 1e-6
 _MM = 1000.0
@@ -152,17 +152,20 @@ def jitter_mm(xyz: np.ndarray, found: np.ndarray | None = None) -> float:
 
 
 def lag_frames(track: np.ndarray, track_true: np.ndarray, max_lag: int = MAX_LAG) -> float:
-    """Frames by which trajectories (T, J, D) come after the true ones: where their cross-correlation is highest.
+    """Frames by which trajectories (T, J, D) come after the true ones, by the cross-correlation of their steps.
 
-    Positive: late. Frames in time order, NaN where a joint isn't known; parts of a frame by a parabola through the
-    three best shifts. Raises ValueError where nothing moves, too few frames are shared, or the best shift is the
-    largest one tried.
+    Steps from frame to frame, as places themselves drift slowly and fit at many shifts. Positive: late. Frames in
+    time order, NaN where a joint isn't known; parts of a frame by a parabola through the three best shifts. Raises
+    ValueError where nothing moves, too few frames are shared, the steps fit at no shift, or best at the largest one.
     """
-    limit = min(max_lag, len(track) - _MIN_SHARED)
+    limit = min(max_lag, len(track) - 1 - _MIN_SHARED)
     if limit < 1:
-        raise ValueError(f"a shift in time needs more than {_MIN_SHARED} frames, there are {len(track)}")
-    scores = np.array([_correlation(track, track_true, lag) for lag in range(-limit, limit + 1)])
+        raise ValueError(f"a shift in time needs more than {_MIN_SHARED + 1} frames, there are {len(track)}")
+    steps, steps_true = (_steps(path) for path in (track, track_true))
+    scores = np.array([_correlation(*steps, *steps_true, lag) for lag in range(-limit, limit + 1)])
     best = int(np.argmax(scores))
+    if scores[best] < _MIN_CORRELATION:
+        raise ValueError(f"the predicted motion does not follow the true one: correlation {scores[best]:.2f} at best")
     if best in (0, len(scores) - 1):
         raise ValueError(f"no shift of less than {limit} frames fits the true motion best")
     before, here, after = scores[best - 1 : best + 2]
@@ -170,24 +173,24 @@ def lag_frames(track: np.ndarray, track_true: np.ndarray, max_lag: int = MAX_LAG
     return float(best - limit + (0.5 * (before - after) / bend if bend < 0 else 0.0))
 
 
-def _correlation(track: np.ndarray, track_true: np.ndarray, lag: int) -> float:
-    """Correlation of track[t + lag] with track_true[t], each coordinate about its mean over the shared frames."""
-    late, true = (track[lag:], track_true[: len(track) - lag]) if lag >= 0 else (track[:lag], track_true[-lag:])
-    known = np.isfinite(late).all(-1) & np.isfinite(true).all(-1)
-    if known.any(1).sum() < _MIN_SHARED:
+def _steps(track: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Steps (T - 1, J * D) of trajectories (T, J, D) about their mean, 0 where unknown; and which are known."""
+    steps = np.diff(track, axis=0).reshape(len(track) - 1, -1)
+    known = np.isfinite(steps)
+    mean = np.where(known, steps, 0).sum(0) / np.maximum(known.sum(0), 1)
+    return np.where(known, steps - mean, 0), known
+
+
+def _correlation(steps, known, steps_true, known_true, lag: int) -> float:
+    """Correlation of steps[t + lag] with steps_true[t] over those that are known of both."""
+    late, true = (slice(lag, None), slice(len(steps) - lag)) if lag >= 0 else (slice(lag), slice(-lag, None))
+    x, y, shared = steps[late], steps_true[true], known[late] & known_true[true]
+    if shared.any(1).sum() < _MIN_SHARED:
         raise ValueError(f"fewer than {_MIN_SHARED} frames are both labelled and found at a shift of {lag}")
-    x, y = (_about_mean(part, known) for part in (late, true))
-    size = np.sqrt((x**2).sum() * (y**2).sum())
+    size = np.sqrt(np.vdot(x**2, shared) * np.vdot(y**2, shared))
     if not size > 0:
         raise ValueError("the hand does not move")
-    return float((x * y).sum() / size)
-
-
-def _about_mean(track: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Trajectories (T, J, D) minus each joint's mean over its known frames (T, J), 0 where unknown."""
-    values = np.where(known[..., None], track, 0)
-    mean = values.sum(0) / np.maximum(known.sum(0), 1)[:, None]
-    return np.where(known[..., None], values - mean, 0)
+    return float(np.vdot(x, y) / size)
 
 
 def _centred(xyz: np.ndarray, labelled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

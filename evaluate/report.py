@@ -58,12 +58,14 @@ def _detail_lines(source: str, result: Result) -> Iterator[str]:
     if measure is not None:
         worst = sorted((row for row in joints if measure in row), key=lambda row: -row[measure])[:_WORST_JOINTS]
         yield f"  worst joints by {measure}: " + ", ".join(f"{w['joint']} {number(measure, w[measure])}" for w in worst)
+    if "epe20_mm" in found:
+        yield f"  epe_mm over the 20 joints without the wrist: {number('epe20_mm', found['epe20_mm'])}"
     for row in found["gestures"]:
         values = ", ".join(f"{name} {number(name, row[name])}" for name in row if name in METRICS)
         yield f"  {row['gesture']}: {row['frames']} frames, {row['missed']} missed" + f", {values}" * bool(values)
     yield f"  {_confidence_line(found['calibration'])}"
-    for name, reason in result.absent.items():
-        yield f"  no {name}: {reason}"
+    for reason in dict.fromkeys(result.absent.values()):
+        yield f"  no {', '.join(name for name in result.absent if result.absent[name] == reason)}: {reason}"
 
 
 def _confidence_line(found: dict) -> str:

@@ -125,9 +125,9 @@ def _absent(rows: list[dict]) -> str:
 
 def _set_section(rows: list[dict]) -> str:
     measure = measure_of(rows)
-    parts = [_plots("", curve_plots(rows)), _plots("By joint", [bars_by(rows, "joints", measure)], "one")]
+    parts = [_plots("", curve_plots(rows)), _plots("By joint", [bars_by(rows, "joints", measure)])]
     if any(row["gestures"] for row in rows):
-        parts.append(_plots("By gesture", [bars_by(rows, "gestures", measure)], "one"))
+        parts.append(_plots("By gesture", [bars_by(rows, "gestures", measure)]))
     bins = [name for name in BIN_TITLES if any(row["bins"].get(name) for row in rows)]
     parts.append(_plots("By view and size", [bars_by(rows, name, measure) for name in bins], "small"))
     parts += [_calibration(rows), _motion(rows)]
@@ -142,6 +142,7 @@ def _plots(title: str, plots: Sequence[str], kind: str = "") -> str:
     plots = [plot for plot in plots if plot]
     if not plots:
         return ""
+    kind = "one" if len(plots) == 1 else kind  # alone it would fill the page's width
     heading = f"<h3>{escape(title)}</h3>" if title else ""
     return f'{heading}<div class="plots {kind}">{"".join(plots)}</div>'
 
@@ -157,7 +158,7 @@ def _calibration(rows: list[dict]) -> str:
          *(f"{c[name]:.3f}" if name in c else escape(c["absent"][name]) for name in ("rank_correlation", "auroc"))]
         for row in found for c in (row["calibration"],)
     ]  # fmt: skip
-    plot = _plots("Does a low confidence mean a large error?", [calibration_plot(found)], "one")
+    plot = _plots("Does a low confidence mean a large error?", [calibration_plot(found)])
     return plot + table(head, body, range(1, len(head)))
 
 
