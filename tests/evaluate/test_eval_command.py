@@ -152,6 +152,31 @@ def test_fingertips_alone_are_measured_by_their_own_alignment(folders):
     assert "tips_mm" in lines[0] and "epe_mm" not in lines[0]
 
 
+def test_a_published_data_set_is_measured_where_it_was_unpacked(folders):
+    """Dexter+Object, two recordings of two pictures: fingertips only, the recording as the gesture."""
+    from semihand.datasets.open import known_splits
+
+    tips_mm = np.array([[10.0, 20, 400], [-30, 20, 410], [-40, -10, 420], [0, 0, 32001], [25, -35, 430]])
+    line = "; ".join(", ".join(f"{value:g}" for value in tip) for tip in tips_mm) + ";"
+    for recording in known_splits("dexter-object")[1:]:
+        part = folders / "dexter" / "data" / recording
+        for name in ("color", "depth", "annotations"):
+            (part / name).mkdir(parents=True)
+        for i in (0, 1):
+            for kind in ("color", "depth"):
+                cv2.imwrite(str(part / kind / f"image_{i}_{kind}.png"), np.full((480, 640, 3), 90, np.uint8))
+        (part / "annotations" / f"{recording}3D.txt").write_text(f"{line}\n{line}\n")
+    whole = json.loads(run("--data", folders / "dexter", "--json").stdout)["sets"][0]
+    assert whole["frames"] == 12 and [row["frames"] for row in whole["gestures"]] == [2] * 6
+    (row,) = json.loads(run("--data", folders / "dexter", "--split", "Grasp1", "--json").stdout)["sets"]
+    assert (row["frames"], row["gestures"][0]["gesture"]) == (2, "Grasp1")
+    assert [joint["labels"] for joint in row["joints"]] == [2] * 4  # the ring finger's tip has no depth
+    # The model puts all joints on one point: what is left is each tip's distance from the centre of the four.
+    shown = tips_mm[[0, 1, 2, 4]]
+    assert_allclose(row["tips_mm"], np.linalg.norm(shown - shown.mean(0), axis=1).mean(), rtol=1e-2)
+    assert "joint 9" in row["absent"]["epe_mm"] and row["curves"]["pck_tips"]["share"][-1] == 1
+
+
 def test_a_video_with_labels_has_a_lag(folders):
     """A hand that goes to and fro, predicted three frames late."""
     with SequenceWriter(folders / "film", fps=30.0) as writer:
