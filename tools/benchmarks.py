@@ -3,12 +3,12 @@
     python tools/benchmarks.py --list
     python tools/benchmarks.py --shared ../shared --mediapipe-task hand_landmarker.task
     python tools/benchmarks.py --only accuracy-real ti1k
-    python tools/benchmarks.py --take ablation-ge=ge.csv        (with its origin in ge.json)
+    python tools/benchmarks.py --take ablation-ge=ge.csv        (with ge.provenance.json of `ablate`, or ge.json)
     python tools/benchmarks.py --stamp 'semihand ablate ...' > ge.json
     python tools/benchmarks.py --render-only
 
-tools/figures/definitions.py holds every figure's commands. Results go to benchmarks/NAME.json with date, hardware, versions,
-commit, commands and the checksum of the weights. A figure whose inputs are not given keeps its old result.
+tools/figures/definitions.py holds every figure's commands. Results go to benchmarks/NAME.json with date, hardware,
+versions, commit, commands and the checksum of the weights. A figure whose inputs are not given keeps its old result.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     names = list(FIGURES)
-    parser.add_argument("--only", nargs="+", metavar="NAME", choices=names, help="these figures [default: all short ones]")
+    parser.add_argument("--only", nargs="+", metavar="NAME", choices=names, help="these [default: all short ones]")
     parser.add_argument("--list", action="store_true", help="the figures: last measured, minutes, needs, commands")
-    parser.add_argument("--render-only", action="store_true", help="measure nothing, write the pages from benchmarks/")
-    parser.add_argument("--take", metavar="NAME=FILE.csv", help="take in a long command's table; FILE.json lies beside it")
+    parser.add_argument("--render-only", action="store_true", help="measure nothing, write the pages")
+    parser.add_argument("--take", metavar="NAME=FILE[,FILE]", help="take in a long command's tables and their origins")
     parser.add_argument("--stamp", metavar="COMMAND", help="print the origin of a long command's result for --take")
     parser.add_argument("--shared", type=Path, default=ROOT / "../shared", metavar="DIR", help="holds real/, the labelled sets")
     parser.add_argument("--pictures", type=Path, metavar="DIR", help="a cache of `semihand synth cache`")
@@ -87,7 +87,8 @@ def _measure_all(options: argparse.Namespace, folder: Path) -> bool:
             continue
         log.info("%s: about %g minutes", name, FIGURES[name].minutes)
         try:
-            store.write(folder, measure(name, FIGURES[name], inputs, origin))
+            kept = folder.parent / "out" / f"figures-{name}"
+            store.write(folder, measure(name, FIGURES[name], inputs, origin, kept))
         except SemihandError as error:
             log.error("%s: %s Its old figures stay.", name, error)
             failed = True
@@ -95,16 +96,18 @@ def _measure_all(options: argparse.Namespace, folder: Path) -> bool:
 
 
 def _taken(text: str) -> dict:
-    name, _, file = text.partition("=")
-    figure = FIGURES.get(name)
-    if figure is None or not file or not figure.table_step():
-        names = ", ".join(each for each, figure in FIGURES.items() if figure.table_step())
-        raise SemihandError(f"--take wants NAME=FILE.csv with a NAME of {names}, not {text!r}.")
-    return store.take(name, Path(file), figure.table_step())
+    name, _, given = text.partition("=")
+    files = [Path(file) for file in given.split(",") if file]
+    steps = FIGURES[name].taken() if name in FIGURES else []
+    if not 0 < len(files) <= len(steps):
+        names = ", ".join(f"{each} ({', '.join(figure.taken())})" for each, figure in FIGURES.items() if figure.taken())
+        raise SemihandError(f"--take wants NAME=FILE.csv, a file for each table of one of {names}; not {text!r}.")
+    return store.take(name, dict(zip(steps, files)))
 
 
 def _stamped(command: str) -> dict:
-    return {**store.stamp(), "commands": [command], "weights": {"lite": store.checksum("lite")}}
+    weights = {file: store.checksum(file) for file in ("lite.onnx", "lite.safetensors")}
+    return {**store.stamp(), "commands": [command], "weights": weights}
 
 
 def render_pages(root: Path) -> None:

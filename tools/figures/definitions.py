@@ -37,7 +37,7 @@ class Figure:
     """steps by the name under which their results are stored. table: Markdown lines of {step: results}.
 
     times: "all" where the figure is nothing but speed and is refused on a busy machine, "some" where times are left
-    out on one. alone: hours long, so only run when it is named. weights: released models that it measures.
+    out on one. alone: hours long, so only run when it is named. weights: files of released weights that it measures.
     """
 
     steps: dict[str, Step]
@@ -45,19 +45,20 @@ class Figure:
     minutes: float
     times: str = "none"
     alone: bool = False
-    weights: tuple[str, ...] = ("lite",)
+    weights: tuple[str, ...] = ("lite.onnx",)
 
     def needs(self) -> list[str]:
         """The names in INPUTS that its commands hold, in that order."""
         return [name for name in INPUTS if any("{" + name + "}" in step.command for step in self.steps.values())]
 
-    def table_step(self) -> str | None:
-        """Its only step where that leaves a CSV, so that --take can stand for it."""
-        (name, step), *others = self.steps.items()
-        return name if step.csv and not others else None
+    def taken(self) -> list[str]:
+        """Its steps that leave a CSV, which --take can stand for."""
+        return [name for name, step in self.steps.items() if step.csv]
 
 
 _TI1K = " ".join(f"--data {{real}}/ti1k-{kind}-{n}" for kind in ("rotation", "scale", "translation") for n in (1, 2))
+#: What adaptation starts from.
+_START = ("lite.safetensors",)
 _EVAL = "semihand eval --model lite --json"
 _ABLATE = "semihand ablate --pictures {pictures}"
 _ROWS = "--row baseline --row robust-control --row robust --row robust+detector"
@@ -99,11 +100,11 @@ FIGURES: dict[str, Figure] = {
     ),
     "ablation-ge": Figure(
         {"rows": Step(f"{_ABLATE} --data {{real}}/ge-real-a --results {{out}}/ge.csv --seeds 3", "ge.csv")},
-        tables.ablation, minutes=1500, alone=True,
+        tables.ablation, minutes=1500, alone=True, weights=_START,
     ),
     "ablation-studio": Figure(
         {"rows": Step(f"{_ABLATE} --data {{studio}} --results {{out}}/studio.csv --seeds 3", "studio.csv")},
-        tables.ablation, minutes=1500, alone=True,
+        tables.ablation, minutes=1500, alone=True, weights=_START,
     ),
     "adaptation-ge": Figure(
         {
@@ -112,7 +113,7 @@ FIGURES: dict[str, Figure] = {
             "detector": Step(f"{_ABLATE} --data {{real}}/ge-real-a --share 1 --seeds 1 {_ROWS} --crop detector "
                              "--results {out}/detector.csv", "detector.csv"),
         },
-        tables.adaptation, minutes=240, alone=True,
+        tables.adaptation, minutes=240, alone=True, weights=_START,
     ),
 }  # fmt: skip
 

@@ -6,9 +6,12 @@ import json
 import logging
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -28,16 +31,17 @@ def missing(figure: Figure, inputs: dict[str, Path | None]) -> list[str]:
     return [INPUTS[name][0] for name in figure.needs() if inputs.get(name) is None or not inputs[name].exists()]
 
 
-def measure(name: str, figure: Figure, inputs: dict[str, Path | None], origin: dict) -> dict:
+def measure(name: str, figure: Figure, inputs: dict[str, Path | None], origin: dict, kept: Path) -> dict:
     """Run a figure's commands; returns its record. Raises SemihandError where one fails or the machine is busy.
 
-    origin: `store.stamp()` from before the first figure of a run: storing figures changes the working copy.
+    origin: `store.stamp()` from before the first figure of a run: storing figures changes the working copy. kept: the
+    scratch folder of a figure that takes hours; after a kill its commands go on there.
     """
     busy = figure.times != "none" and busy_share() > BUSY
     if busy and figure.times == "all":
         raise SemihandError("This machine is busy, and the figure is about speed. Leave it idle and run it again.")
     start = monotonic()
-    with tempfile.TemporaryDirectory() as folder:
+    with _kept(kept) if figure.alone else tempfile.TemporaryDirectory() as folder:
         paths = {**inputs, SCRATCH: Path(folder)}
         found = {key: _run(step.command, step.csv, paths) for key, step in figure.steps.items()}
     seconds = monotonic() - start
@@ -52,6 +56,14 @@ def measure(name: str, figure: Figure, inputs: dict[str, Path | None], origin: d
 def shown(command: str) -> str:
     """A command as the pages show it: names instead of this machine's folders."""
     return command.format(**{name: name_shown for name, (_, name_shown) in INPUTS.items()}, out=SCRATCH)
+
+
+@contextmanager
+def _kept(folder: Path) -> Iterator[Path]:
+    """A folder that stays where something fails, and is gone once all is done."""
+    folder.mkdir(parents=True, exist_ok=True)
+    yield folder
+    shutil.rmtree(folder)
 
 
 def _run(command: str, table: str | None, paths: dict[str, Path | None]):

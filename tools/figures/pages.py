@@ -61,8 +61,8 @@ def _warnings(records: dict[str, dict]) -> list[str]:
     notes = [note for record in records.values() for note in record.get("notes", [])]
     for name, record in records.items():
         notes += [
-            f"{name} is older than the weights: `{weight}` has been released anew since (`--only {name}` measures again)."
-            for weight in store.other_weights(record)
+            f"{name} is older than the weights: `{file}` has been released anew since (`--only {name}` measures again)."
+            for file in store.other_weights(record)
         ]
     return ["", *(f"**{note}**" for note in notes)] if notes else []
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from .tables import markdown
 
 _STAGES = {
-    "capture": "capture", "detect": "detect, where it ran", "crop": "crop", "estimate": "estimate (network)", "lift": "lift",
-    "smooth": "smooth", "draw": "draw", "followed": "**followed**", "total": "total", "peer": "MediaPipe",
+    "capture": "capture", "detect": "detect, where it ran", "crop": "crop", "estimate": "estimate (network)",
+    "lift": "lift", "smooth": "smooth", "draw": "draw", "followed": "**followed**", "total": "total", "peer": "MediaPipe",
 }  # fmt: skip
 _PERCENTILES = ("p50", "p95", "p99")
 
@@ -45,7 +45,7 @@ def _times(values: dict) -> list[str]:
 def rendering(results: dict) -> list[str]:
     """Synthetic pictures a second."""
     rows = [
-        [f"{run['size']}x{run['size']}", str(run["processes"]), *(f"{run[k]:.0f}" for k in ("pictures_per_s", "per_process"))]
+        [f"{run['size']}x{run['size']}", str(run["processes"]), f"{run['pictures_per_s']:.0f}", f"{run['per_process']:.0f}"]
         for run in results["bench"]["runs"]
     ]
     return markdown(["pixels", "processes", "pictures/s", "each"], rows)

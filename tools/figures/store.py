@@ -17,7 +17,8 @@ SCHEMA = 1
 PROVENANCE = ("date", "seconds", "commit", "commands", "hardware", "versions", "weights")
 _HARDWARE = ("cpu", "cores")
 #: Of a command's own report: stands in the provenance already, or is too much for a table.
-_LEFT_OUT = {"schema", "command", "date", "commit", "hardware", "versions", "curves", "joints", "gestures", "bins", "calibration"}
+_LEFT_OUT = {"schema", "command", "date", "commit", "hardware", "versions"}
+_LEFT_OUT |= {"curves", "joints", "gestures", "bins", "calibration"}
 #: A path from the root or of a drive: other people have other folders.
 _PATH = re.compile(r"(?<![\w.<])(?:[A-Za-z]:)?[/\\](?:[^\s/\\,;:'\"()]+[/\\])+([^\s/\\,;:'\"()]*)")
 
@@ -28,7 +29,7 @@ def new_record(
     """A figure as it is stored. origin: of `stamp`. more: taken as it is."""
     record = {
         "schema": SCHEMA, "name": name, **origin, "seconds": round(seconds, 1), "commands": commands,
-        "weights": {weight: checksum(weight) for weight in weights}, **more,
+        "weights": {file: checksum(file) for file in weights}, **more,
     }  # fmt: skip
     return plain(record) | {"results": plain(trimmed(results))}
 
@@ -39,9 +40,10 @@ def stamp() -> dict:
     return {name: record[name] for name in ("date", "commit", "hardware", "versions")}
 
 
-def checksum(weight: str) -> str:
-    """SHA-256 of a released model."""
-    return hashlib.sha256((WEIGHTS / f"{weight}.onnx").read_bytes()).hexdigest()
+def checksum(file: str) -> str | None:
+    """SHA-256 of a file of released weights; None where there is none of that name."""
+    path = WEIGHTS / file
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
 
 
 def trimmed(value):
@@ -92,16 +94,18 @@ def _check(record: dict, what: str) -> None:
 
 
 def other_weights(record: dict) -> list[str]:
-    """The released models that are other files today than when they were measured."""
-    return [name for name, known in record["weights"].items()
-            if not (WEIGHTS / f"{name}.onnx").is_file() or checksum(name) != known]  # fmt: skip
+    """The files of released weights that are others today than when they were measured."""
+    return [file for file, known in record["weights"].items() if not (checksum(file) or "").startswith(known)]
 
 
 def read_rows(path: Path) -> list[dict]:
-    """A CSV's lines; what looks like a number is one, nothing is None. Raises SemihandError where there is none."""
+    """A CSV's lines without curves; what looks like a number is one, nothing is None. Raises SemihandError on others."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            rows = [{key: _value(value) for key, value in line.items()} for line in csv.DictReader(file)]
+            rows = [
+                {key: _value(value) for key, value in line.items() if key and not key.endswith("_curve")}
+                for line in csv.DictReader(file)
+            ]
     except OSError as error:
         raise SemihandError(f"{path} could not be read: {error.strerror}.") from error
     if not rows or not {"row", "seed"} <= rows[0].keys():
@@ -118,20 +122,32 @@ def _value(text: str | None):
         return text
 
 
-def take(name: str, table: Path, step: str) -> dict:
-    """The record of a figure from a CSV that a long command wrote, and the provenance that lies beside it as .json."""
-    rows, beside = read_rows(table), table.with_suffix(".json")
-    if not beside.exists():
+def take(name: str, tables: dict[str, Path]) -> dict:
+    """The record of a figure from CSVs {step: file} that long commands wrote, and the origins that lie beside them."""
+    rows = {step: read_rows(table) for step, table in tables.items()}
+    origins = [_origin(table) for table in tables.values()]
+    known = {key: origins[-1].get(key) for key in ("date", "commit", "hardware", "versions", "weights")}
+    commands = [command for origin in origins for command in origin.get("commands") or [] if command]
+    seconds = sum(row.get("seconds") or 0 for lines in rows.values() for row in lines)
+    known |= {"seconds": round(seconds, 1), "commands": commands or None}
+    return plain({"schema": SCHEMA, "name": name, **known, "results": rows})
+
+
+def _origin(table: Path) -> dict:
+    """As `--stamp` printed it (FILE.json), or as `semihand ablate` noted its starts (FILE.provenance.json)."""
+    stamped, noted = table.with_suffix(".json"), table.with_suffix(".provenance.json")
+    if stamped.exists():
+        return _json(stamped)
+    if not noted.exists():
         raise SemihandError(
-            f"{table.name} comes without its origin: write {beside.name} beside it, on the machine that measured, with "
+            f"{table.name} comes without its origin: write {stamped.name} beside it, on the machine that measured, with "
             "--stamp 'the command'."
         )
-    origin = _json(beside)
-    seconds = origin.get("seconds") or sum(row.get("seconds") or 0 for row in rows)
-    commands = origin.get("commands") or [origin.get("command")]
-    known = {key: origin.get(key) for key in ("date", "commit", "hardware", "versions", "weights")}
-    known |= {"seconds": round(seconds, 1), "commands": [command for command in commands if command] or None}
-    return plain({"schema": SCHEMA, "name": name, **known}) | {"results": {step: rows}}
+    starts = _json(noted).get("starts") or [{}]
+    last = {key: starts[-1].get(key) for key in ("date", "commit", "hardware", "versions")}
+    checksums = {start.get("recipe", {}).get("model") for start in starts} - {None}
+    weights = {"lite.safetensors": checksums.pop()} if len(checksums) == 1 else None
+    return last | {"commands": list(dict.fromkeys(start.get("command") for start in starts)), "weights": weights}
 
 
 def _json(path: Path) -> dict:

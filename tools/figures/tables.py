@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from statistics import mean, stdev
 
 _SPACE, _IMAGE = ("epe_mm", "pa_mm", "auc_20_50"), ("nme", "pck_05", "pck_10", "pck_20")
 #: Digits after the point; the other metrics are shares and get three.
 _DIGITS = {"nme": 4}
-#: In an ablation: the columns that measure, `adapted_` the poses adapted to, `other_` those that were not seen.
-_MEASURED = re.compile(r"(adapted|other)_([a-z0-9_]+)")
+#: In an ablation: what is shown of both parts, the first one that was measured leads.
+_ABLATED = ("epe_mm", "tips_mm", "nme", "pa_mm", "mask_iou")
+_PARTS = {"adapted": "poses adapted to", "other": "other poses"}
 #: The way from the first to the second is 100 % of what labels could bring.
 _WAY = ("robust-control", "oracle")
 
@@ -105,27 +105,38 @@ def realism(results: dict) -> list[str]:
 
 
 def ablation(results: dict) -> list[str]:
-    """Mean and standard deviation over seeds of every row, and the share of the way to the oracle in EPE."""
-    return _ablation(results["rows"])
+    """A table for each data set and each part of it: the poses adapted to, and others. Mean ± deviation over seeds."""
+    every = [line | {"row": _with_setting(line)} for line in results["rows"]]
+    sets = {name: [line for line in every if line.get("data") == name] for name in dict.fromkeys(map(_data, every))}
+    lines: list[str] = []
+    for name, group in sets.items():
+        for part, title in _PARTS.items():
+            lines += _of_part(group, part, f"{name}: {title}" if name else title)
+    return lines[1:]
 
 
-def _ablation(lines: list[dict]) -> list[str]:
-    columns = [name for name in lines[0] if _MEASURED.fullmatch(name) and any(line[name] is not None for line in lines)]
-    order = dict.fromkeys(line["row"] for line in lines)
-    found = {row: {name: _values(lines, row, name) for name in columns} for row in order}
-    closed = [name for name in columns if name.endswith("epe_mm") and all(row in found for row in _WAY)]
-    head = ["row", "seeds", *map(_title, columns), *(f"closed, {_title(name)}" for name in closed)]
-    rows = [
-        [f"`{row}`", str(sum(line["row"] == row for line in lines)), *(_spread(name, values[name]) for name in columns),
-         *(_closed(found, row, name) for name in closed)]
-        for row, values in found.items()
+def _with_setting(line: dict) -> str:
+    return f"{line['row']} [{line['setting']}]" if line.get("setting") else line["row"]
+
+
+def _data(line: dict) -> str | None:
+    return line.get("data")
+
+
+def _of_part(lines: list[dict], part: str, title: str) -> list[str]:
+    """With a blank line before it; nothing where the part was not measured."""
+    columns = [f"{part}_{name}" for name in _ABLATED if any(line.get(f"{part}_{name}") is not None for line in lines)]
+    if not columns:
+        return []
+    lead, rows = columns[0], dict.fromkeys(line["row"] for line in lines)
+    head = [title, "seeds", *(name.removeprefix(f"{part}_") for name in columns), "against baseline", "closed"]
+    body = [
+        [f"`{row}`", str(len(_values(lines, row, lead))), *(_spread(name, _values(lines, row, name)) for name in columns),
+         _against(lines, row, lead), _closed(lines, row, lead)]
+        for row in rows
     ]  # fmt: skip
-    return markdown(head, rows)
-
-
-def _title(column: str) -> str:
-    part, metric = _MEASURED.fullmatch(column).groups()
-    return f"{metric}, {'adapted to' if part == 'adapted' else 'other poses'}"
+    wrong = [f"- `{line['row']}`, seed {line['seed']:.0f}: {line['note']}" for line in lines if line.get("note")]
+    return ["", *markdown(head, body), *([""] if wrong else []), *wrong]
 
 
 def _values(lines: list[dict], row: str, name: str) -> list[float]:
@@ -139,10 +150,18 @@ def _spread(name: str, values: list[float]) -> str:
     return f"{middle} ± {number(name, stdev(values))}" if len(values) > 1 else middle
 
 
-def _closed(found: dict, row: str, column: str) -> str:
-    start, end = (mean(found[name][column]) for name in _WAY)
-    values = found[row][column]
-    return percent((start - mean(values)) / (start - end)) if values and start > end and row != "baseline" else ""
+def _against(lines: list[dict], row: str, column: str) -> str:
+    """By how much the error changes against the source model's."""
+    here, start = _values(lines, row, column), _values(lines, "baseline", column)
+    return percent(mean(here) / mean(start) - 1, sign="+") if here and start and row != "baseline" else ""
+
+
+def _closed(lines: list[dict], row: str, column: str) -> str:
+    """The share of the way between the two of _WAY."""
+    here, (start, end) = _values(lines, row, column), (_values(lines, name, column) for name in _WAY)
+    if not (here and start and end) or row == "baseline" or mean(start) <= mean(end):
+        return ""
+    return percent((mean(start) - mean(here)) / (mean(start) - mean(end)))
 
 
 def adaptation(results: dict) -> list[str]:
@@ -155,11 +174,9 @@ def adaptation(results: dict) -> list[str]:
 
 
 def _changed(lines: list[dict], row: str, name: str) -> str:
-    values, start = _values(lines, row, f"adapted_{name}"), _values(lines, "baseline", f"adapted_{name}")
-    text = _spread(name, values)
-    if not values or not start or row == "baseline" or name == "pa_mm":
-        return text
-    return f"{text} ({percent(mean(values) / mean(start) - 1, sign='+')})"
+    values = _values(lines, row, f"adapted_{name}")
+    change = "" if name == "pa_mm" else _against(lines, row, f"adapted_{name}")
+    return _spread(name, values) + f" ({change})" * bool(change)
 
 
 def summary(figures: dict[str, dict]) -> list[str]:
@@ -173,7 +190,7 @@ def summary(figures: dict[str, dict]) -> list[str]:
         "`lite` as released", "adapted to these pictures, without labels", "MediaPipe HandLandmarker",
     ]  # fmt: skip
     rows = _errors(found["label"], figures["adaptation-ge"]["label"], theirs)
-    rows.append(_other_poses(figures["ablation-ge"]["rows"]))
+    rows.append(_other_poses([line for line in figures["ablation-ge"]["rows"] if not line.get("setting")]))
     missed = [str(found["detector"]["missed"]), "", str(theirs["missed"])]
     return markdown(head, [*rows, ["hands missed, each with its detector", *missed], _frame_times(figures["tracking"])])
 
