@@ -183,10 +183,11 @@ class Ablation:
     def _note_start(self) -> None:
         options, (adapted, other) = self.options, self.parts
         model = hashlib.sha256(self.checkpoint_file.read_bytes()).hexdigest()
+        missed = adapted.missed + (other.missed if options.has_test else 0)
         pictures = json.dumps(self.cache.provenance, sort_keys=True) + str(len(self.cache))
         data = {
-            "name": self.name, "folder": str(options.data), "test": str(options.test or ""), "pictures": str(options.pictures),
-            "frames": {"adapted": len(adapted), "other": len(other), "missed": adapted.missed + other.missed * options.has_test},
+            "name": self.name, "folder": str(options.data), "test": str(options.test or ""),
+            "pictures": str(options.pictures), "frames": {"adapted": len(adapted), "other": len(other), "missed": missed},
         }  # fmt: skip
         names = ("crop", "split", "test_split", "limit", "iterations", "steps", "batch")
         recipe = {name: getattr(options, name) for name in names} | {
@@ -243,7 +244,8 @@ class Ablation:
         every = [seconds for row, values in times.items() if row != "baseline" for seconds in values] or [0.0]
         left = sum(float(np.mean(times.get(run.row, every))) for run in todo[number + 1 :])
         found = ", ".join(f"{name} {value:.4g}" for name, value in line.items() if name.endswith("epe_mm"))
-        log.info("%d of %d done: %s: %s; about %.0f minutes left.", number + 1, len(todo), todo[number], found or "no result", left / 60)
+        done = f"{number + 1} of {len(todo)} done: {todo[number]}: {found or 'no result'}"
+        log.info("%s; about %.0f minutes left.", done, left / 60)
 
     def report(self) -> str:
         """The tables, the paper's order where asked for, and the figures' files."""
@@ -256,7 +258,7 @@ class Ablation:
         if drawn:
             from .ablate_figures import draw
 
-            texts += [draw(name, lines, self.name, self.results.path) for name in drawn]
+            texts += [draw(name, lines, self.name, self.results.path, self.options.rows) for name in drawn]
         return "\n\n".join(texts)
 
 

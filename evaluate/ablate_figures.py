@@ -8,17 +8,20 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 
+from ..adapt.ablation import ROWS
 from ..models.checkpoint import atomic_file
-from .ablate_plan import BAR_ROWS, SHARES, WEAK_ROWS
+from .ablate_plan import AUC_ROWS, BAR_ROWS, SHARES, WEAK_ROWS
 from .ablate_results import PARTS, Line
 from .ablate_settings import ADAPT_TO, Setting
 from .ablate_table import PART_NAMES, Measured, Table, by_data
-from .published import AREA_ENDS, AREAS, TABLE_1, TABLE_1_SETS, comparison
+from .published import AREA_ENDS, AREAS, TABLE_1, TABLE_1_SETS, comparison, published_beside
 from .published import SHARES as PUBLISHED_SHARES
 
 #: Names in figures where the row's own says too little.
@@ -28,21 +31,38 @@ NAMES = {
 }  # fmt: skip
 
 
+#: A row has the same colour in all figures.
+COLOURS = {row: colormaps["tab20"](i) for row, i in zip(ROWS, cycle((14, 15, 19, 1, 3, 2, 4, 6, 9, 0, 10, 16, 8, 12)))}
+
+
 class Nothing(Exception):
     """The results hold nothing for a figure; the text says what is missing."""
 
 
 @dataclass(frozen=True)
 class Bars:
-    """Bars of one colour: for each group height and standard error (0 where unknown), or None. published: hatched."""
+    """A row's bars: for each group height and standard error (0 where unknown), or None. published: where, hatched."""
 
-    name: str
+    row: str
     heights: list[tuple[float, float] | None]
-    published: bool = False
+    published: str = ""
+
+    @property
+    def name(self) -> str:
+        """For the legend."""
+        if not self.published:
+            return NAMES.get(self.row, self.row)
+        return f"published, {self.published}: {'full' if self.row == 'paper' else NAMES.get(self.row, self.row)}"
+
+    @property
+    def look(self) -> dict:
+        """Filled where it is ours."""
+        colour = COLOURS.get(self.row, "0.5")
+        return {"hatch": "///", "facecolor": "white", "edgecolor": colour} if self.published else {"facecolor": colour}
 
 
-def draw(name: str, lines: Iterable[Line], data: str, results: Path) -> str:
-    """Draw a figure (see `ablate_plan.FIGURES`) beside the results file.
+def draw(name: str, lines: Iterable[Line], data: str, results: Path, rows: Iterable[str] | None = None) -> str:
+    """Draw a figure (see `ablate_plan.FIGURES`) beside the results file; rows: of the curves, None for the usual ones.
 
     Returns a sentence: where it is, or why there is none.
     """
@@ -50,14 +70,14 @@ def draw(name: str, lines: Iterable[Line], data: str, results: Path) -> str:
     found = Table(groups.get(data) or groups.get("") or [])
     of_data = "" if name == "bars" else "-" + re.sub(r"[^a-z0-9]+", "-", data.lower()).strip("-")
     file = results.with_name(f"{results.stem}-{name}{of_data}.png")
-    figure = Figure(figsize=(11, 4.4), layout="constrained")
+    figure = Figure(figsize=(11, 4.8), layout="constrained")
     try:
-        _DRAWN[name](figure.subplots(1, 2), found, data, groups)
+        _DRAWN[name](figure.subplots(1, 2), found, data, groups if name == "bars" else tuple(rows or AUC_ROWS))
     except Nothing as reason:
         return f"Figure {name} is not drawn: {reason}."
     with atomic_file(file) as temporary:
         figure.savefig(temporary, format="png", dpi=130)
-    return f"Figure {name}: {file}"
+    return "\n".join([f"Figure {name}: {file}", *published_beside(name, data)])
 
 
 def _bars(axes, found: Table, data: str, groups: dict[str, list[Line]]) -> None:
@@ -67,13 +87,13 @@ def _bars(axes, found: Table, data: str, groups: dict[str, list[Line]]) -> None:
         raise Nothing("none of vc+cc, pseudo-labels and paper is finished")
     for axis, part in zip(axes, PARTS):
         columns = {name: one.leading(part) for name, one in tables.items() if one.leading(part)}
-        series = [Bars(NAMES.get(row, row), [_height(tables[name].rows.get((row, "")), column) for name, column in columns.items()])
+        series = [Bars(row, [_height(tables[name].rows.get((row, "")), column) for name, column in columns.items()])
                   for row in (*BAR_ROWS, "robust")]  # fmt: skip
         series += [_published(TABLE_1[row], row, columns, part) for row in BAR_ROWS]
         _grouped(axis, list(columns), series, PART_NAMES[part], _unit(columns.values()))
 
 
-def _sets(axes, found: Table, data: str, groups) -> None:
+def _sets(axes, found: Table, data: str, rows) -> None:
     """Last rows of Table 1: adapted to the train part, the test part, or both, and measured on each."""
     variants = {name: Setting(adapt_to=name).text for name in ADAPT_TO}
     methods = [row for row, setting in found.rows if setting in (variants["test"], variants["both"])]
@@ -84,31 +104,33 @@ def _sets(axes, found: Table, data: str, groups) -> None:
             continue
         series = [Bars("baseline", [_height(found.rows.get(("baseline", "")), column)] * len(variants))]
         for row in dict.fromkeys(methods):
-            series.append(Bars(NAMES.get(row, row), [_height(found.rows.get((row, text)), column) for text in variants.values()]))
+            series.append(Bars(row, [_height(found.rows.get((row, text)), column) for text in variants.values()]))
         if comparison(data).name == "STB":
             heights = [(TABLE_1_SETS[name][PARTS.index(part)], 0.0) for name in variants]
-            series.append(Bars("published, STB: full", heights, published=True))
+            series.append(Bars("paper", heights, "STB"))
         title = f"{data}, measured on the {('train', 'test')[PARTS.index(part)]} part"
         _grouped(axis, [f"adapted to {name}" for name in variants], series, title, _unit([column]))
 
 
-def _auc(axes, found: Table, data: str, groups) -> None:
+def _auc(axes, found: Table, data: str, rows) -> None:
     """Fig. 7 and 8: PCK curves, and the areas under them beside the published ones of the same data set."""
     part, name = _part(found), comparison(data).name
     low, high = AREA_ENDS.get(name, (20, 50))
-    curves = {row: one.curves[part] for (row, setting), one in found.rows.items() if not setting and len(one.curves[part])}
+    curves = {row: found.rows[row, ""].curves[part] for row in rows if (row, "") in found.rows}
+    curves = {row: values for row, values in curves.items() if len(values)}
     if not curves:
         raise Nothing("no finished run kept its PCK curve (older files have none); use another --results")
     series = []
     for row, values in curves.items():
         areas = curve_areas(values, low, high)
         thresholds = np.linspace(0, 100, values.shape[1])
-        axes[0].plot(thresholds, values.mean(0), label=f"{NAMES.get(row, row)}, {areas.mean():.3f}")
-        axes[0].fill_between(thresholds, values.min(0), values.max(0), alpha=0.15)
-        series.append(Bars(NAMES.get(row, row), [(float(areas.mean()), _error(areas))]))
-    series += [Bars(f"published, {name}: {NAMES.get(row, row)}", [(area, 0.0)], True) for row, area in AREAS.get(name, {}).items()]
+        axes[0].plot(thresholds, values.mean(0), color=COLOURS[row], label=f"{NAMES.get(row, row)}, {areas.mean():.3f}")
+        axes[0].fill_between(thresholds, values.min(0), values.max(0), color=COLOURS[row], alpha=0.15)
+        series.append(Bars(row, [(float(areas.mean()), _error(areas))]))
+    series += [Bars(row, [(area, 0.0)], name) for row, area in AREAS.get(name, {}).items()]
     axes[0].axvspan(low, high, color="0.93", zorder=0)
-    axes[0].set(xlim=(0, max(60, high)), ylim=(0, 1), xlabel="threshold, mm", ylabel="3D PCK", title=f"{data}, {PART_NAMES[part]}")
+    axes[0].set(xlim=(0, max(60, high)), ylim=(0, 1), xlabel="threshold, mm", ylabel="3D PCK")
+    axes[0].set_title(f"{data}, {PART_NAMES[part]}")
     axes[0].legend(fontsize=8, title=f"AUC {low} to {high} mm", title_fontsize=8)
     _grouped(axes[1], [data], series, f"area under the curve, {low} to {high} mm", "AUC", digits=3)
 
@@ -120,7 +142,7 @@ def curve_areas(curves: np.ndarray, low: float, high: float) -> np.ndarray:
     return ((values[:, 1:] + values[:, :-1]) / 2).mean(1)
 
 
-def _share(axes, found: Table, data: str, groups) -> None:
+def _share(axes, found: Table, data: str, rows) -> None:
     """Fig. 10: error by per cent of the unlabelled pictures; and with no, weak and full labels."""
     part = _part(found)
     column, texts = found.leading(part), {share: Setting(unlabelled=share).text for share in SHARES}
@@ -128,10 +150,11 @@ def _share(axes, found: Table, data: str, groups) -> None:
     if not methods:
         raise Nothing("no row was adapted to a share of the pictures")
     for method in methods:
-        points = [(share, *height) for share, text in texts.items() if (height := _height(found.rows.get((method, text)), column))]
-        if points:
-            shares, means, errors = zip(*points)
-            axes[0].errorbar(shares, means, yerr=errors, marker="o", capsize=3, label=NAMES.get(method, method))
+        heights = {share: _height(found.rows.get((method, text)), column) for share, text in texts.items()}
+        shares = [share for share in SHARES if heights[share]]
+        means, errors = ([heights[share][i] for share in shares] for i in (0, 1))
+        look = {"color": COLOURS.get(method), "label": NAMES.get(method, method), "marker": "o", "capsize": 3}
+        axes[0].errorbar(shares, means, yerr=errors, **look)
     if baseline := _height(found.rows.get(("baseline", "")), column):
         axes[0].axhline(baseline[0], color="0.5", linewidth=1, label="baseline")
     if comparison(data).name == "STB":
@@ -141,9 +164,8 @@ def _share(axes, found: Table, data: str, groups) -> None:
     axes[0].minorticks_off()
     axes[0].set(xlabel="unlabelled pictures used, %", ylabel=_unit([column]), title=f"{data}, {PART_NAMES[part]}")
     axes[0].legend(fontsize=8)
-    names = {row: f"no labels: {NAMES.get(row, row)}" for row in methods} | {row: NAMES[row] for row in WEAK_ROWS}
-    series = [Bars(name, [_height(found.rows.get((row, "")), column)]) for row, name in ({"baseline": "baseline"} | names).items()]
-    _grouped(axes[1], [data], series, "all pictures, with and without labels", _unit([column]))
+    series = [Bars(row, [_height(found.rows.get((row, "")), column)]) for row in ("baseline", *methods, *WEAK_ROWS)]
+    _grouped(axes[1], [data], series, "all pictures: without, with weak, with full labels", _unit([column]))
 
 
 _DRAWN: dict[str, Callable] = {"bars": _bars, "auc": _auc, "share": _share, "sets": _sets}
@@ -171,7 +193,7 @@ def _error(values) -> float:
 def _published(values: tuple[float, float], row: str, columns: dict[str, str], part: str) -> Bars:
     """The paper's Table 1 on those of the data sets that are STB."""
     heights = [(values[PARTS.index(part)], 0.0) if comparison(name).name == "STB" else None for name in columns]
-    return Bars(f"published, STB: {NAMES.get(row, row)}", heights, published=True)
+    return Bars(row, heights, "STB")
 
 
 def _unit(columns: Iterable[str]) -> str:
@@ -188,11 +210,10 @@ def _grouped(axis, groups: list[str], series: list[Bars], title: str, unit: str,
     for number, one in enumerate(series):
         shown = [(i + (number - (len(series) - 1) / 2) * width, *height) for i, height in enumerate(one.heights) if height]
         at, heights, errors = zip(*shown)
-        look = {"hatch": "//", "facecolor": "white", "edgecolor": "0.35"} if one.published else {"edgecolor": "white"}
-        bars = axis.bar(at, heights, width, yerr=errors if any(errors) else None, capsize=2, label=one.name, **look)
+        bars = axis.bar(at, heights, width, yerr=errors if any(errors) else None, capsize=2, label=one.name, **one.look)
         axis.bar_label(bars, fmt=f"%.{digits}f", fontsize=7, padding=1)
     axis.set_xticks(range(len(groups)), groups)
     axis.set(title=title, ylabel=unit)
     axis.margins(y=0.12)
     if series:
-        axis.legend(fontsize=7, ncols=2, loc="lower center", framealpha=0.9)
+        axis.legend(fontsize=7, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.08), frameon=False)

@@ -60,7 +60,7 @@ class Results:
         reader = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1]), restval="", restkey="_more")
         columns = list(reader.fieldnames or [])
         if columns and not {"row", "seed"} <= set(columns):
-            raise SemihandError(f"{self.path} is no results file: its first line lacks row and seed. Give another --results.")
+            raise SemihandError(f"{self.path} is no results file: its first line lacks row or seed. Give another --results.")
         return columns, [self._line(number, values) for number, values in enumerate(reader, 2)]
 
     def _line(self, number: int, values: dict) -> Line:

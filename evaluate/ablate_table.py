@@ -1,7 +1,8 @@
-"""The tables of an ablation as text: mean and spread over seeds, what each row gains, and whether the paper's order holds."""
+"""The tables of an ablation as text: mean and spread over seeds, what each row gains, whether the paper's order holds."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -17,7 +18,8 @@ LEADING = ("epe_mm", "tips_mm", "nme")
 PART_NAMES = {"adapted": "poses adapted to", "other": "other poses"}
 #: Table 1's order, worst first: each pair's left one has the larger error.
 ORDER = (
-    ("baseline", "vc"), ("baseline", "cc"), ("vc", "vc+cc"), ("cc", "vc+cc"), ("vc+cc", "pseudo-labels"), ("pseudo-labels", "paper")
+    ("baseline", "vc"), ("baseline", "cc"), ("vc", "vc+cc"), ("cc", "vc+cc"),
+    ("vc+cc", "pseudo-labels"), ("pseudo-labels", "paper"),
 )  # fmt: skip
 
 
@@ -61,7 +63,7 @@ class Table:
         for line in lines:
             groups.setdefault((line["row"], line["setting"]), []).append(line)
         known = list(ROWS)
-        order = sorted(groups, key=lambda key: (key[1] != "", key[1], known.index(key[0]) if key[0] in known else len(known)))
+        order = sorted(groups, key=lambda key: (_natural(key[1]), known.index(key[0]) if key[0] in known else len(known)))
         for row, setting in order:
             group = groups[row, setting]
             values = {f"{part}_{metric}": _numbers(group, f"{part}_{metric}") for part in PARTS for metric in ALL_METRICS}
@@ -132,6 +134,11 @@ def _aligned(rows: list[list[str]]) -> list[str]:
     return lines
 
 
+def _natural(setting: str) -> list:
+    """To sort settings by: 5 % before 10 %, and rows as they are first."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", setting)]
+
+
 def _numbers(lines: list[Line], column: str) -> np.ndarray:
     return np.array([float(line[column]) for line in lines if line[column]])
 
@@ -184,10 +191,12 @@ def _order(found: Table, setting: str, data: str, part: str) -> str:
         return ""
     pairs = [_pair(rows[worse], rows[better], worse, better, column) for worse, better in ORDER]
     missing = sum(holds is None for holds, _ in pairs)
-    verdict = "holds" if all(holds for holds, _ in pairs) else "does not hold" if any(holds is False for holds, _ in pairs) else ""
-    verdict = verdict or f"cannot be told, {missing} of {len(pairs)} comparisons lack a row"
+    verdict = f"cannot be told, {missing} of {len(pairs)} comparisons lack a row" if missing else "holds"
+    if any(holds is False for holds, _ in pairs):
+        verdict = "does not hold"
     name = ", ".join(part for part in (data, PART_NAMES[part], setting) if part)
-    return "\n".join([f"The paper's order on {name} ({column.removeprefix(part + '_')}): {verdict}", *(text for _, text in pairs)])
+    title = f"The paper's order on {name} ({column.removeprefix(part + '_')}): {verdict}"
+    return "\n".join([title, *(text for _, text in pairs)])
 
 
 def _pair(worse: Measured | None, better: Measured | None, *names_and_column: str) -> tuple[bool | None, str]:
@@ -203,5 +212,5 @@ def _pair(worse: Measured | None, better: Measured | None, *names_and_column: st
     else:
         limit = 2 * float(np.sqrt(sum(squared)))
         spread = f"{'more' if abs(apart) > limit else 'not more'} than two standard errors, {limit:.3g}"
-    holds = apart > 0
-    return holds, f"  {names[0]} {means[0]:.4g} > {names[1]} {means[1]:.4g}: {'yes' if holds else 'no'}, {apart:+.3g}; {spread}"
+    compared = f"{names[0]} {means[0]:.4g} > {names[1]} {means[1]:.4g}"
+    return apart > 0, f"  {compared}: {'yes' if apart > 0 else 'no'}, {apart:+.3g}; {spread}"

@@ -110,8 +110,9 @@ def open_target(folder, checkpoint: Checkpoint, crop: str = "label", observer: L
 
 
 def cut_target(
-    sequence: Sequence, checkpoint: Checkpoint, crop: str = "label", observer: LandmarkObserver | None = None, limit: int | None = None
-) -> Target:
+    sequence: Sequence, checkpoint: Checkpoint, crop: str = "label", observer: LandmarkObserver | None = None,
+    limit: int | None = None,
+) -> Target:  # fmt: skip
     """A sequence's crops as `checkpoint`'s network wants them. limit: at most so many frames, evenly spread."""
     sequence = spread(sequence, limit)
     sources = frames_of(sequence, crop, observer or LandmarkObserver())
