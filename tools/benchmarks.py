@@ -2,7 +2,7 @@
 
     python tools/benchmarks.py --list
     python tools/benchmarks.py --shared ../shared --mediapipe-task hand_landmarker.task
-    python tools/benchmarks.py --only accuracy-real ti1k
+    python tools/benchmarks.py --only accuracy-real fingertips
     python tools/benchmarks.py --take ablation-ge=ge.csv        (with ge.provenance.json of `ablate`, or ge.json)
     python tools/benchmarks.py --stamp 'semihand ablate ...' > ge.json
     python tools/benchmarks.py --render-only

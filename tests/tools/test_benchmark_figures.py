@@ -88,11 +88,11 @@ def test_a_figure_never_measured_keeps_its_text(parts, project):
     "text, message",
     [
         ("<!-- figures:speeed -->\n<!-- /figures:speeed -->\n", "README.md, line 1: no figure is called 'speeed'"),
-        ("\n<!-- figures:ti1k -->\n", "figures:ti1k --> is never closed"),
-        ("<!-- /figures:ti1k -->\n", "inside of, or without"),
-        ("<!-- figures:ti1k -->\n<!-- figures:peers -->\n", "line 2: .* inside of, or without"),
-        ("<!-- figures:ti1k -->\n<!-- /figures:peers -->\n", "line 2: .* inside of, or without"),
-        ("text <!-- figures:ti1k -->\n", "a line of its own"),
+        ("\n<!-- figures:fingertips -->\n", "figures:ti1k --> is never closed"),
+        ("<!-- /figures:fingertips -->\n", "inside of, or without"),
+        ("<!-- figures:fingertips -->\n<!-- figures:peers -->\n", "line 2: .* inside of, or without"),
+        ("<!-- figures:fingertips -->\n<!-- /figures:peers -->\n", "line 2: .* inside of, or without"),
+        ("text <!-- figures:fingertips -->\n", "a line of its own"),
     ],
 )
 def test_wrong_markers_are_errors_and_no_page_is_written(parts, project, text, message, caplog):
@@ -286,7 +286,7 @@ def test_the_speed_tables(parts):
 def test_definitions_name_their_inputs(parts):
     figures, inputs = parts.definitions.FIGURES, parts.definitions.INPUTS
     assert {
-        "accuracy-real", "peers", "ti1k", "synthetic", "realism", "tracking", "rendering", "ablation-ge",
+        "accuracy-real", "peers", "fingertips", "synthetic", "realism", "tracking", "rendering", "ablation-ge",
         "ablation-studio", "adaptation-ge",
     } <= figures.keys()  # fmt: skip
     for figure in figures.values():

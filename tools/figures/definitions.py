@@ -71,7 +71,7 @@ FIGURES: dict[str, Figure] = {
         },
         tables.accuracy, minutes=2,
     ),
-    "ti1k": Figure(
+    "fingertips": Figure(
         {"label": Step(f"{_EVAL} {_TI1K} --crop label"), "detector": Step(f"{_EVAL} {_TI1K} --crop detector")},
         tables.two_joints, minutes=2,
     ),
