@@ -88,7 +88,7 @@ def test_a_figure_never_measured_keeps_its_text(parts, project):
     "text, message",
     [
         ("<!-- figures:speeed -->\n<!-- /figures:speeed -->\n", "README.md, line 1: no figure is called 'speeed'"),
-        ("\n<!-- figures:fingertips -->\n", "figures:ti1k --> is never closed"),
+        ("\n<!-- figures:fingertips -->\n", "figures:fingertips --> is never closed"),
         ("<!-- /figures:fingertips -->\n", "inside of, or without"),
         ("<!-- figures:fingertips -->\n<!-- figures:peers -->\n", "line 2: .* inside of, or without"),
         ("<!-- figures:fingertips -->\n<!-- /figures:peers -->\n", "line 2: .* inside of, or without"),
