@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .commands import ablate, adapt, bench, evaluate, models, peers, pretrain, recordings, synth, track
+from .commands import ablate, adapt, bench, evaluate, models, peers, pretrain, recordings, studio, synth, track
 from .errors import SemihandError
 
 #: Modules of the extra [train]; without them tracking works, training and export don't.
@@ -41,6 +41,7 @@ app.command("gate-study")(ablate.gate_study)
 app.command()(peers.peers)
 app.command()(bench.bench)
 app.add_typer(synth.app, name="synth")
+app.add_typer(studio.app, name="studio")
 app.command()(pretrain.pretrain)
 app.command()(pretrain.export)
 app.command()(track.demo)
