@@ -83,10 +83,13 @@ class Table:
 
 
 def by_data(lines: Iterable[Line]) -> dict[str, list[Line]]:
-    """Lines of every data set; those of files that name none are alone."""
+    """Lines of every data set; those that name none belong to the only one that is named, else they are alone."""
+    lines = list(lines)
+    names = {line["data"] for line in lines if line["data"]}
+    unnamed = names.pop() if len(names) == 1 else ""
     groups: dict[str, list[Line]] = {}
     for line in lines:
-        groups.setdefault(line["data"], []).append(line)
+        groups.setdefault(line["data"] or unnamed, []).append(line)
     return groups
 
 

@@ -50,6 +50,12 @@ def test_parts_and_data_sets_have_tables_of_their_own():
     assert "8 frames; no hand was found on 2" in titles[0] and "4 frames" in titles[1] and "frames" not in titles[2]
 
 
+def test_lines_that_name_no_data_set_belong_to_the_only_one():
+    assert cells(table(LINES + [line("vc", 2, 15, data="")]), "vc")["seeds"] == "3"
+    text = table(LINES + [line("vc", 2, 15, data=""), line("vc", 0, 15, data="others")])
+    assert "unnamed data set, other poses" in text and cells(text, "vc")["seeds"] == "2"
+
+
 def test_only_what_was_measured_is_a_column():
     text = table(LINES)
     assert "pa_mm" not in text and "auc_20_50" not in text and "nan" not in text.lower()
