@@ -121,7 +121,8 @@ def _part(found: Table, data: str, part: str, frames: dict) -> str:
         body.append([*cells, f"{TABLE_1[row.row][published[1]]:.2f}" if row.row in TABLE_1 and not row.setting else ""])
     title = f"{data or 'unnamed data set'}, {PART_NAMES[part]}"
     if part in frames:
-        title += f": {frames[part]} frames; no hand was found on {frames['missed']} of the data set's, which are not in here"
+        title += f": {frames[part]} frames"
+        title += f"; no hand was found on {frames['missed']} of the data set's, which are not in here" if frames["missed"] else ""
     note = f"* Table 1, STB {('train', 'test')[published[1]]}, {published[0].note('STB')}"
     return "\n".join([title, *_aligned([head, *body]), note])
 
