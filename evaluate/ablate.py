@@ -238,14 +238,17 @@ class Ablation:
 
     def _say(self, number: int, todo: list[Run], line: dict) -> None:
         """What was measured, and how long the rest will take: each row as long as before, else as the mean."""
-        times: dict[str, list[float]] = {}
+        times: dict[str, list[float]] = {"baseline": [0.0]}
         for old in self.results.lines():
             times.setdefault(old["row"], []).append(float(old["seconds"] or 0))
-        every = [seconds for row, values in times.items() if row != "baseline" for seconds in values] or [0.0]
-        left = sum(float(np.mean(times.get(run.row, every))) for run in todo[number + 1 :])
+        every = [seconds for row, values in times.items() if row != "baseline" for seconds in values]
+        rest = [times.get(run.row, every) for run in todo[number + 1 :]]
+        left = "how long a training takes is not known yet"
+        if all(rest):
+            left = f"about {sum(map(np.mean, rest)) / 60:.0f} minutes left"
         found = ", ".join(f"{name} {value:.4g}" for name, value in line.items() if name.endswith("epe_mm"))
         done = f"{number + 1} of {len(todo)} done: {todo[number]}: {found or 'no result'}"
-        log.info("%s; about %.0f minutes left.", done, left / 60)
+        log.info("%s; %s.", done, left)
 
     def report(self) -> str:
         """The tables, the paper's order where asked for, and the figures' files."""

@@ -110,6 +110,7 @@ def _part(found: Table, data: str, part: str, frames: dict) -> str:
     metrics = [name for name in ALL_METRICS if any(len(row.values[f"{part}_{name}"]) for row in rows)]
     published = comparison(data), PARTS.index(part)
     lead_name = lead.removeprefix(f"{part}_")
+    metrics = [name for name in metrics if lead_name != "epe_mm" or not name.startswith("tips")]
     head = ["row", "seeds", lead_name, "against baseline", "against control", "closed"]
     head += [name for name in metrics if name != lead_name] + ["published epe_mm *"]
     body = []
@@ -122,7 +123,8 @@ def _part(found: Table, data: str, part: str, frames: dict) -> str:
     title = f"{data or 'unnamed data set'}, {PART_NAMES[part]}"
     if part in frames:
         title += f": {frames[part]} frames"
-        title += f"; no hand was found on {frames['missed']} of the data set's, which are not in here" if frames["missed"] else ""
+        if frames["missed"]:
+            title += f"; no hand was found on {frames['missed']} of the data set's, which are not in here"
     note = f"* Table 1, STB {('train', 'test')[published[1]]}, {published[0].note('STB')}"
     return "\n".join([title, *_aligned([head, *body]), note])
 

@@ -136,6 +136,23 @@ def test_a_killed_process_loses_the_run_it_was_in_and_no_other(options, values, 
     assert len(Results(options().results).starts()) == 2
 
 
+def test_progress_says_how_long_it_will_take(options, caplog):
+    ablation = Ablation(options(seeds=1))
+    todo = [Run(row, 0, Setting()) for row in ("baseline", "vc", "cc", "vc")]
+    with caplog.at_level("INFO"):
+        ablation.results.prepare("target")
+        ablation.results.append({"row": "baseline", "seed": 0, "seconds": 9})
+        ablation._say(0, todo, {"other_epe_mm": 12.5})
+        ablation.results.append({"row": "vc", "seed": 0, "seconds": 100})
+        ablation._say(0, todo, {"other_epe_mm": 12.5})
+        ablation.results.append({"row": "cc", "seed": 0, "seconds": 400})
+        ablation._say(1, todo, {})
+    said = [record.message for record in caplog.records if " done: " in record.message]
+    assert said[0] == "1 of 4 done: baseline, seed 0: other_epe_mm 12.5; how long a training takes is not known yet."
+    assert said[1].endswith("other_epe_mm 12.5; about 5 minutes left.")
+    assert said[2] == "2 of 4 done: vc, seed 0: no result; about 8 minutes left."
+
+
 def test_ctrl_c_ends_with_the_table_so_far(options, monkeypatch):
     measured = Ablation._measured
 
