@@ -39,7 +39,7 @@ def ablate(
       semihand ablate --data target --pictures cache/train --results ablation.csv --check-order
       semihand ablate --data target --pictures cache/train --results ablation.csv --figure share --figure sets
       semihand ablate --data target --pictures cache/train --results ablation.csv --row vc --set view_weight=1 --set labels.tau=3
-      semihand ablate --data STB --split train --test-split test --limit 2000 --pictures cache/train --results stb.csv
+      semihand ablate --data STB --split sk-train --test-split sk-test --limit 2000 --pictures cache/train --results stb.csv
     """
     from ..evaluate.ablate import AblateOptions, run_ablation
     from ..evaluate.ablate_settings import parse_changes
