@@ -61,7 +61,10 @@ class Job:
 
 
 def bake(folder: Path, config: BakeConfig) -> None:
-    """Render what is missing and write both sequence folders. Raises SemihandError where the folder holds another bake."""
+    """Render what is missing and write both sequence folders.
+
+    Raises SemihandError where the folder holds another bake or a finished one.
+    """
     folder = Path(folder)
     if all((folder / split / FILE_NAME).exists() for split in SPLITS):
         raise SemihandError(f"{folder} holds a finished bake; remove it or choose another folder.")
@@ -118,7 +121,9 @@ def _keep_plan(folder: Path, plan: dict) -> None:
     except (OSError, ValueError) as error:
         raise SemihandError(f"{folder} cannot be used ({error}). Choose another folder.") from error
     if found != json.loads(json.dumps(plan)):
-        raise SemihandError(f"{folder.parent} holds an unfinished bake of {found}; go on with that or choose another folder.")
+        raise SemihandError(
+            f"{folder.parent} holds an unfinished bake of {found}; go on with that or choose another folder."
+        )
 
 
 def _render_all(jobs: list[Job], config: BakeConfig) -> None:
@@ -140,7 +145,8 @@ def _write_sequence(folder: Path, jobs: list[Job], config: BakeConfig, renderer:
         f" --samples {config.render.samples}; {renderer}; {datetime.date.today().isoformat()}"
     )
     source = "semihand studio; hand mesh: WebXR generic hand, MIT, Copyright (c) 2019 Amazon"
-    with SequenceWriter(folder, name=f"studio-{folder.name}", fps=FPS, source=source, licence=LICENCE, note=note) as writer:
+    header = dict(fps=FPS, source=source, licence=LICENCE, note=note)
+    with SequenceWriter(folder, name=f"studio-{folder.name}", **header) as writer:
         for job in sorted(jobs, key=lambda entry: entry.number):
             _add_take(writer, job)
     logger.info("%s: %d pictures", folder, len(read_sequence(folder).frames))

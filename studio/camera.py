@@ -8,7 +8,10 @@ import numpy as np
 from .room import Webcam
 
 
-def develop(rng, take_rng, linear: np.ndarray, camera: Webcam, offset: np.ndarray, frame: float) -> np.ndarray:
+def develop(
+    rng: np.random.Generator, take_rng: np.random.Generator, linear: np.ndarray, camera: Webcam,
+    offset: np.ndarray, frame: float,
+) -> np.ndarray:  # fmt: skip
     """linear (S, S, 3) RGB radiance -> uint8 BGR of the same size.
 
     rng: this picture's noise; take_rng: exposure error, equal all over a take. offset (2,), frame: the window's place
@@ -28,13 +31,14 @@ def develop(rng, take_rng, linear: np.ndarray, camera: Webcam, offset: np.ndarra
     return cv2.imdecode(data, cv2.IMREAD_COLOR)
 
 
-def _expose(take_rng, linear: np.ndarray, camera: Webcam) -> np.ndarray:
+def _expose(take_rng: np.random.Generator, linear: np.ndarray, camera: Webcam) -> np.ndarray:
     """Auto exposure on the picture's mean with an error of its own; fireflies of the path tracer are capped."""
     bright = linear.mean(-1)
     level = np.exp(np.log(bright + 1e-4).mean())
     linear = linear * np.minimum(1, 12 * level / np.maximum(bright, 1e-6))[..., None]
     target = camera.exposure**2.2 * np.exp(take_rng.normal(0, 0.25))
-    return linear * (target / max(float(np.median(linear.mean(-1))), 1e-5) * 0.5 + target / max(float(linear.mean()), 1e-5) * 0.5)
+    measured = [max(float(value), 1e-5) for value in (np.median(linear.mean(-1)), linear.mean())]
+    return linear * target * (0.5 / measured[0] + 0.5 / measured[1])
 
 
 def _vignette(camera: Webcam, size: int, offset: np.ndarray, frame: float) -> np.ndarray:
@@ -43,7 +47,7 @@ def _vignette(camera: Webcam, size: int, offset: np.ndarray, frame: float) -> np
     return 1 / (1 + camera.vignette * radius**2) ** 2
 
 
-def _mosaic_and_back(rng, light: np.ndarray, gain: float) -> np.ndarray:
+def _mosaic_and_back(rng: np.random.Generator, light: np.ndarray, gain: float) -> np.ndarray:
     """One colour a pixel (RGGB) with shot and read noise, then bilinear demosaicing as a cheap camera does it."""
     raw = light[..., 1].copy()
     raw[0::2, 0::2], raw[1::2, 1::2] = light[0::2, 0::2, 0], light[1::2, 1::2, 2]

@@ -76,7 +76,7 @@ def axis_rotation(axis: np.ndarray, angle: float) -> np.ndarray:
 
 
 def bone_transforms(hand: StudioHand, scale: np.ndarray, fingers: np.ndarray, wrist: np.ndarray):
-    """Posed joints (21, 3) and bone transforms (17, 3, 4) of the hand whose rest shape is `scale` (3,) times the asset's."""
+    """Posed joints (21, 3) and bone transforms (17, 3, 4) of a hand whose rest shape is the asset's times `scale` (3,)."""
     rest = hand.joints * scale
     posed, transforms = rest.copy(), np.zeros((NUM_BONES, 3, 4))
     transforms[:, :, :3] = np.eye(3)

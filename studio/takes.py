@@ -148,7 +148,9 @@ def _finger_angles(rng: np.random.Generator, poses: tuple[str, ...], times: np.n
     """Angles (N, 5, 4): held poses joined by smooth moves, each finger a little early or late, never quite still."""
     order = list(poses) if len(poses) < 10 else list(rng.permutation(poses))
     holds, moves = rng.uniform(0.15, 0.5, 64), rng.uniform(0.3, 0.7, 64)
-    keys = [pose_angles(order[i % len(order)]) * rng.uniform(0.85, 1.1) + rng.normal(0, 0.05, (5, 4)) for i in range(65)]
+    keys = [
+        pose_angles(order[i % len(order)]) * rng.uniform(0.85, 1.1) + rng.normal(0, 0.05, (5, 4)) for i in range(65)
+    ]
     starts = np.cumsum(holds + moves) - moves - rng.uniform(0, 0.5)
     lag = rng.normal(0, 0.06, 5)
     angles = np.repeat(keys[0][None], len(times), 0)
