@@ -23,8 +23,8 @@ _THUMBS = {
     "out": (-0.25, 0.05, -0.05, -0.1), "rest": (0.0, 0.0, 0.1, 0.1), "up": (-0.35, -0.15, -0.1, -0.15),
     "across": (0.35, 0.1, 0.55, 0.75), "fist": (0.25, 0.15, 0.5, 0.6), "pinch": (0.12, 0.2, 0.35, 0.45),
 }  # fmt: skip
-#: name: (thumb, bend of index, middle, ring, little in 0..1, spread in -1..1, 0 at rest); a tuple as bend is (base, middle, last).
 _PINCHED = (0.75, 0.95, 0.5)
+#: name: (thumb; bend of index, middle, ring, little in 0..1, or angles (base, middle, last); spread in -1..1, 0 at rest).
 POSES = {
     "open": ("out", (0.0, 0.0, 0.0, 0.0), 1.0),
     "flat": ("rest", (0.0, 0.0, 0.0, 0.0), -0.8),
