@@ -9,7 +9,9 @@ import datetime
 import json
 import logging
 import multiprocessing
+import os
 import shutil
+import threading
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -132,10 +134,20 @@ def _render_all(jobs: list[Job], config: BakeConfig) -> None:
             render_take(job, config.render)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(config.workers, mp_context=context) as pool:
+    with ProcessPoolExecutor(config.workers, mp_context=context, initializer=_end_with_parent) as pool:
         running = [pool.submit(render_take, job, config.render) for job in jobs]
         for future in tqdm(as_completed(running), total=len(running), unit="take"):
             future.result()
+
+
+def _end_with_parent() -> None:
+    """Let this worker end when the process that started it is killed, instead of waiting for work for ever."""
+
+    def wait() -> None:
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _write_sequence(folder: Path, jobs: list[Job], config: BakeConfig, renderer: str) -> None:

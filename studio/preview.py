@@ -11,7 +11,7 @@ from tqdm import tqdm
 from ..errors import SemihandError
 from ..models.lifting import project
 from ..synth.preview import SUFFIXES, draw_skeleton
-from .render import RenderConfig, Shot, TakeRenderer
+from .render import RenderConfig, Shot, TakeRenderer, load_mitsuba
 from .takes import SPLITS, TAKE_FRAMES, draw_take
 
 
@@ -21,6 +21,7 @@ def preview_sheet(path: Path, count: int = 24, seed: int = 0, config: RenderConf
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES or not path.parent.is_dir():
         raise SemihandError(f"The sheet {path} cannot be written: give a .png or .jpg file in a folder that exists.")
+    load_mitsuba()
     tiles = []
     for number in tqdm(range(-(-count // 2)), unit="take"):
         renderer = TakeRenderer(draw_take(seed, SPLITS[number % 2], number // 2), config, seed)
