@@ -12,7 +12,7 @@ from .commands import ablate, adapt, bench, evaluate, models, peers, pretrain, r
 from .errors import SemihandError
 
 #: Modules of the extra [train]; without them tracking works, training and export don't.
-TRAIN_MODULES = ("torch", "onnx", "safetensors", "tensorboard")
+TRAIN_MODULES = ("torch", "onnx", "safetensors", "tensorboard", "matplotlib", "scipy")
 
 app = typer.Typer(
     name="semihand",
