@@ -141,4 +141,4 @@ class ReadingLabels(PseudoLabels):
     def restore(self, state: dict[str, np.ndarray]) -> None:
         """Inverse of `state`."""
         super().restore(state)
-        self._looks, self._judged = (state["looks_uv"], state["looks_depth"]), int(state["judged"])
+        self._looks, self._judged = (state["looks_uv"], state["looks_depth"]), int(state["judged"].item())

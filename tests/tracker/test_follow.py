@@ -231,7 +231,8 @@ def test_the_box_follows_the_new_crop_factor(film, put, caplog):
     caplog.set_level(logging.INFO)
     put(0.6, crop_factor=2.0)
     change = (lambda: put(0.7, size=96, crop_factor=1.25), changed_log(caplog, 1))
-    _, lines = film([(lambda: None, always), change], model="anna", smooth=False)
+    settled = [(lambda: None, always)] * 4  # frames until the box comes from the toy's answers, not from the detector
+    _, lines = film([*settled, change], model="anna", smooth=False)
     new = scores(lines).index(0.7) + 1
     before, after = (np.array(lines[i]["hands"][0]["box"][2:]) for i in (new - 1, new))
     # The toy's hand fills 1 / crop_factor of every crop, so a crop of the right size leaves it as large as it was.
