@@ -99,11 +99,13 @@ FIGURES: dict[str, Figure] = {
         {"bench": Step("semihand bench --render --json")}, speed_tables.rendering, minutes=2, times="all", weights=(),
     ),
     "ablation-ge": Figure(
-        {"rows": Step(f"{_ABLATE} --data {{real}}/ge-real-a --results {{out}}/ge.csv --seeds 3", "ge.csv")},
+        {"rows": Step(f"{_ABLATE} --data {{real}}/ge-real-a --results {{out}}/ge.csv --seeds 3 --steps 12 --batch 24",
+                      "ge.csv")},
         tables.ablation, minutes=1500, alone=True, weights=_START,
     ),
     "ablation-studio": Figure(
-        {"rows": Step(f"{_ABLATE} --data {{studio}} --results {{out}}/studio.csv --seeds 3", "studio.csv")},
+        {"rows": Step(f"{_ABLATE} --data {{studio}}/train --test {{studio}}/test --limit 300 --results {{out}}/studio.csv "
+                      "--seeds 3 --steps 12 --batch 24", "studio.csv")},
         tables.ablation, minutes=1500, alone=True, weights=_START,
     ),
     "adaptation-ge": Figure(
