@@ -94,7 +94,7 @@ class FinetuneConfig:
         return factors[name] * self.loss.pose_weight
 
     def with_teacher(self) -> FinetuneConfig:
-        """The same with another teacher's labels beside its own terms; in place of readings, which they are better than."""
+        """The same with another teacher's labels beside its own terms; in place of readings, which measured worse."""
         return replace(self, teacher_weight=1.0, pseudo_weight=0.0 if self.readings else self.pseudo_weight)
 
     def for_crop(self, crop_factor: float) -> FinetuneConfig:

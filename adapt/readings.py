@@ -24,11 +24,12 @@ from .views import Poses, ViewConfig, draw_diversity, predict
 class ReadingConfig:
     """How a crop is looked at and its answers are brought together.
 
-    looks: the plain one and random views. turn: degrees that views turn by at most. every: iterations from one round of
-    looking to the next. remembered: former looks, the newest first, that are read along with the new ones. width: mean distance of joints, grid pixels, over which two answers stop being the same reading;
-    unit_px: grid pixels that a unit bone of depth counts as in it. marks_scale: difference in distance to the landmark
-    model's joints, shares of the hand's size, that divides an answer's weight by e; 0: the landmark model has no say.
-    marks_slack, marks_fade: a label is doubted from this distance on, and by a factor e every `marks_fade`.
+    looks: the plain one and random views. turn: degrees that views turn by at most. every: iterations from one round
+    of looking to the next. remembered: former looks, the newest first, that are read along with the new ones. width:
+    mean distance of joints, grid pixels, over which two answers stop being the same reading; unit_px: grid pixels
+    that a unit bone of depth counts as in it. marks_scale: difference in distance to the landmark model's joints,
+    shares of the hand's size, that divides an answer's weight by e; 0: the landmark model has no say. marks_slack,
+    marks_fade: a label is doubted from this distance on, and by a factor e every `marks_fade`.
     """
 
     looks: int = 16
@@ -42,7 +43,8 @@ class ReadingConfig:
     marks_fade: float = 0.04
 
     def __post_init__(self):
-        if self.looks < 2 or self.every < 1 or not (self.width > 0 and self.marks_fade > 0) or min(self.marks_scale, self.remembered) < 0:
+        positive, not_negative = (self.width, self.marks_fade), (self.marks_scale, self.remembered)
+        if self.looks < 2 or self.every < 1 or min(positive) <= 0 or min(not_negative) < 0:
             raise SemihandError(f"Readings need at least 2 looks, every >= 1 and positive widths, not {self}.")
 
 
@@ -112,7 +114,7 @@ class ReadingLabels(PseudoLabels):
     def __init__(self, crops: CropSet, config: LabelConfig, views: ViewConfig, seed: int = 0,
                  bone_lengths=PRIOR_BONE_LENGTHS, readings: ReadingConfig = ReadingConfig()):  # fmt: skip
         super().__init__(crops, config, views, seed, bone_lengths)
-        self.readings, self._judged = readings, 0
+        self.readings, self._judged, self._reading = readings, 0, None
         self._looks = np.zeros((0, len(crops), 21, 2), np.float32), np.zeros((0, len(crops), 21), np.float32)
 
     def judge(self, network, device) -> Confidence:
@@ -121,7 +123,9 @@ class ReadingLabels(PseudoLabels):
         if self._judged % self.readings.every == 0:
             self._look(network, device)
         self._judged += 1
-        found = read(*self._looks, self.readings, self.crops.marks_uv)
+        if self._reading is None:
+            self._reading = read(*self._looks, self.readings, self.crops.marks_uv)
+        found = self._reading
         self.pose = self.registered = found.uv, found.depth
         return Confidence(found.spread, np.zeros_like(found.spread), found.far, found.sure)
 
@@ -129,6 +133,7 @@ class ReadingLabels(PseudoLabels):
         new = look(network, self.crops, self.readings, self._generator, device)
         kept = self.readings.looks + self.readings.remembered
         self._looks = tuple(np.concatenate(pair)[:kept] for pair in zip(new, self._looks))
+        self._reading = None
 
     def update(self, poses: Poses) -> None:
         """Nothing: labels change when the crops are looked at again."""

@@ -23,7 +23,7 @@ def evaluate(
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="With --data: write every frame's own errors.")] = None,
     overlay: Annotated[Path | None, typer.Option(metavar="DIR", help="With --data: write pictures of predicted and true joints, and a sheet with the worst first.")] = None,
     peer: Annotated[Path | None, typer.Option(metavar="FILE", help="With --data: MediaPipe's hand_landmarker.task adds its rows (needs the mediapipe package).")] = None,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="With --video: folder for the report and the overlay videos [default: NAME-eval].")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="With --video: folder for the report and the overlay video [default: NAME-eval].")] = None,
     max_frames: Annotated[int | None, typer.Option(min=1, help="With --video: stop after so many frames.")] = None,
     f: Annotated[float | None, typer.Option(min=1.0, metavar="FX", help="With --video: focal length of the camera in pixels [default: 0.85 of the longer side].")] = None,
     hands: Annotated[int | None, typer.Option(min=1, max=8, help="With --video: track at most so many hands [default: 1].")] = None,
@@ -34,7 +34,7 @@ def evaluate(
     Examples:
       semihand eval --data recordings/mine
       semihand eval --data a --data b --model lite --model mine --report out.html
-      semihand eval --data STB --split test --json
+      semihand eval --data STB --split sk-test --json
       semihand eval --data a --crop detector --overlay out --csv frames.csv
       semihand eval --video in.mp4 --model lite --model mine --out compared
     """
