@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +59,9 @@ class Finetuning:
     def __init__(self, checkpoint: Checkpoint, crops: CropSet, pictures: Pictures, config: FinetuneConfig, device: str = "auto",
                  taught: TeacherLabels | None = None, folder=None):  # fmt: skip
         self.process = Process.join(device)
+        untaught = None if taught is None else np.flatnonzero(taught.weight.sum(axis=1) == 0)
+        if config.readings and untaught is not None and not len(untaught):
+            config = replace(config, pseudo_weight=0.0)  # no crop is left to read
         self.config, self.crops, self.pictures, self.taught = config, crops, pictures, taught
         self.folder = None if folder is None or self.process.rank else Path(folder)  # the first process writes, all resume
         self._state = None if folder is None else Path(folder) / "state.pt"
@@ -68,7 +71,7 @@ class Finetuning:
         self.mean = Ema(self.trained, config.teacher_mean) if config.teacher_mean else None
         self.circles = load_circles(config.circle_layout).to(self.process.device) if config.circles_weight else None
         self.optimizer = torch.optim.Adam(self.trained.parameters(), lr=config.rate)
-        self.labels = _pseudo_labels(crops, config, checkpoint.info.bone_lengths)
+        self.labels = _pseudo_labels(crops, config, checkpoint.info.bone_lengths, untaught)
         self.iteration, self.finished, self.step, self.seconds, self._spread = 0, 0, 0, 0.0, None
         self._history: list[dict] = []
         self._validate = None
@@ -249,8 +252,8 @@ class Finetuning:
     def _log(self, confidence: Confidence, losses: dict[str, float], spread: float) -> None:
         row = {
             "t": self.iteration, "seconds": round(self.seconds, 2), "rate": self.config.learning_rate(self.iteration),
-            "pass_rate": float(np.mean(confidence.gate)), "view_term": float(np.median(confidence.view_term)),
-            "registration_term": float(np.median(confidence.bone_term)), "confidence_median": float(np.median(confidence.total)),
+            "pass_rate": float(np.mean(confidence.gate)), "view_term": _median(confidence.view_term),
+            "registration_term": _median(confidence.bone_term), "confidence_median": _median(confidence.total),
             "spread": spread / self._spread,
         } | {name: round(losses.get(name, 0.0), 5) for name in LOSSES}  # fmt: skip
         self._history.append(row)
@@ -276,10 +279,16 @@ class Finetuning:
         ))  # fmt: skip
 
 
-def _pseudo_labels(crops: CropSet, config: FinetuneConfig, bone_lengths) -> PseudoLabels:
+def _pseudo_labels(crops: CropSet, config: FinetuneConfig, bone_lengths, untaught: np.ndarray | None) -> PseudoLabels:
     own = crops, config.labels, config.views, config.seed, bone_lengths
     reads = config.readings and config.pseudo_weight
-    return ReadingLabels(*own, config.readings) if reads else PseudoLabels(*own)
+    return ReadingLabels(*own, config.readings, untaught) if reads else PseudoLabels(*own)
+
+
+def _median(terms: np.ndarray) -> float:
+    """Of the crops that have one; 0 where none has."""
+    known = terms[np.isfinite(terms)]
+    return float(np.median(known)) if len(known) else 0.0
 
 
 def _spread(uv: np.ndarray) -> float:

@@ -81,6 +81,15 @@ class LandmarkObserver:
         seen = self._settle(image, first)
         return Marks(seen.uv_image, seen.depth, seen.presence, marks.handedness, seen.spread)
 
+    def near(self, image: np.ndarray, uv_image: np.ndarray, known: Marks | None = None) -> Marks | None:
+        """The hand at these joints (21, 2) pixels, where somebody else sees one: the surer one of what the landmark
+        model says there and `known`. The palm detector, which misses many hands that fill the picture, has no part."""
+        first = self._landmarker(image, box_from_landmarks(uv_image))
+        if first.presence < MIN_PRESENCE:
+            return known
+        seen = self._settle(image, first)
+        return seen if known is None or seen.presence > known.presence else known
+
     def _settle(self, image: np.ndarray, first: LandmarkResult) -> Marks:
         """The mean of the draws' answers; the first answer where there are none."""
         box, looks = box_from_landmarks(first.uv_image), []

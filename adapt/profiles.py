@@ -23,7 +23,8 @@ class FinetuneConfig:
 
     iterations: K, each one `passes` passes over the unlabelled crops, or `steps` steps whatever their number. rate,
     late_rate: Adam's, the late one from iteration `late_from` on. labelled, unlabelled: pictures of each kind in a
-    batch. readings: pseudo-labels come from many looks, see `readings`, instead of `labels`. pseudo_weight,
+    batch. readings: pseudo-labels come from many looks, see `readings`, instead of `labels`; only crops that another
+    teacher has no label of are read. pseudo_weight,
     view_weight, circles_weight, teacher_weight: of the unlabelled losses against the supervised one (λ_c for the
     consistency terms). teacher_depth: the other teacher's depth counts, not only its places in the picture.
     ungated_registered: Eq. (6)'s second term trains every picture on its registered pose; without it a sure picture
@@ -94,8 +95,8 @@ class FinetuneConfig:
         return factors[name] * self.loss.pose_weight
 
     def with_teacher(self) -> FinetuneConfig:
-        """The same with another teacher's labels beside its own terms; in place of readings, which measured worse."""
-        return replace(self, teacher_weight=1.0, pseudo_weight=0.0 if self.readings else self.pseudo_weight)
+        """The same with another teacher's labels beside its own terms."""
+        return replace(self, teacher_weight=1.0)
 
     def for_crop(self, crop_factor: float) -> FinetuneConfig:
         """The paper's constants for crops of this factor instead of 2: the same error is 2 / factor as many pixels.

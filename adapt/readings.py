@@ -109,34 +109,49 @@ def _marks_distance(uv: np.ndarray, marks_uv: np.ndarray) -> np.ndarray:
 
 
 class ReadingLabels(PseudoLabels):
-    """Pseudo-labels that are readings, renewed every few iterations; between them labels and gate stay."""
+    """Pseudo-labels that are readings, renewed every few iterations; between them labels and gate stay.
+
+    rows: the crops that are read, None for all. The others' labels are the network's answers, and no gate opens for them.
+    """
 
     def __init__(self, crops: CropSet, config: LabelConfig, views: ViewConfig, seed: int = 0,
-                 bone_lengths=PRIOR_BONE_LENGTHS, readings: ReadingConfig = ReadingConfig()):  # fmt: skip
+                 bone_lengths=PRIOR_BONE_LENGTHS, readings: ReadingConfig = ReadingConfig(), rows=None):  # fmt: skip
         super().__init__(crops, config, views, seed, bone_lengths)
         self.readings, self._judged, self._reading = readings, 0, None
-        self._looks = np.zeros((0, len(crops), 21, 2), np.float32), np.zeros((0, len(crops), 21), np.float32)
+        self._rows = np.arange(len(crops)) if rows is None else np.asarray(rows)
+        self._read_crops, count = (crops if rows is None else crops.take(self._rows)), len(self._rows)
+        self._looks = np.zeros((0, count, 21, 2), np.float32), np.zeros((0, count, 21), np.float32)
 
     def judge(self, network, device) -> Confidence:
         """Look again where it is time to. The view term is the looks' spread, the detector's term the distance to the
-        landmark model's joints."""
+        landmark model's joints; both NaN for crops that are not read."""
         if self._judged % self.readings.every == 0:
             self._look(network, device)
         self._judged += 1
         if self._reading is None:
-            self._reading = read(*self._looks, self.readings, self.crops.marks_uv)
+            self._reading = read(*self._looks, self.readings, self._read_crops.marks_uv)
         found = self._reading
-        self.pose = self.registered = found.uv, found.depth
-        return Confidence(found.spread, np.zeros_like(found.spread), found.far, found.sure)
+        self.pose = self.registered = self._placed(found.uv, self.pose[0]), self._placed(found.depth, self.pose[1])
+        spread, far = (self._placed(term, np.full(len(self.crops), np.nan, np.float32)) for term in (found.spread, found.far))
+        nothing = np.zeros(len(self.crops), np.float32)
+        return Confidence(spread, nothing, far, self._placed(found.sure, nothing))
+
+    def _placed(self, values: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """Values of the crops that are read among those of the others."""
+        placed = others.copy()
+        placed[self._rows] = values
+        return placed
 
     def _look(self, network, device) -> None:
-        new = look(network, self.crops, self.readings, self._generator, device)
+        new = look(network, self._read_crops, self.readings, self._generator, device)
         kept = self.readings.looks + self.readings.remembered
         self._looks = tuple(np.concatenate(pair)[:kept] for pair in zip(new, self._looks))
         self._reading = None
 
     def update(self, poses: Poses) -> None:
-        """Nothing: labels change when the crops are looked at again."""
+        """Labels of crops that are read change when they are looked at again."""
+        uv, depth = (array[self._rows] for array in self.pose)
+        self.pose = self.registered = self._placed(uv, poses.uv), self._placed(depth, poses.depth)
 
     def state(self) -> dict[str, np.ndarray]:
         """All that `restore` needs."""

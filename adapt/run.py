@@ -207,7 +207,7 @@ def _recorded(path: Path, options: AdaptOptions) -> Path:
 
 
 def _crops(frames: list[SourceFrame], checkpoint, options: AdaptOptions) -> CropSet:
-    crops = tracked_crops(frames, checkpoint, again=options.crop == "detector")
+    crops = tracked_crops(frames, checkpoint, LandmarkObserver(), again=options.crop == "detector")
     if len(crops) < LEAST_CROPS:
         raise SemihandError(f"Only {len(crops)} frames show a hand, at least {LEAST_CROPS} are needed. Record a minute or two.")
     return crops

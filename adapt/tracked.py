@@ -1,21 +1,41 @@
-"""Crops as the tracker cuts them."""
+"""Crops as the tracker cuts them, with the landmark model's joints of as many of them as it can be brought to see."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from tqdm import tqdm
 
 from ..models.checkpoint import Checkpoint
 from .crops import CropSet, cut_crops
+from .landmarks import LandmarkObserver
 from .sources import SourceFrame
 from .views import predict
 
+#: Presence from which on the landmark model is not asked again.
+SURE = 0.95
 
-def tracked_crops(frames: Sequence[SourceFrame], checkpoint: Checkpoint, again: bool = True) -> CropSet:
-    """The frames' crops for the checkpoint's network; `again`: cut once more round the network's own joints."""
+
+def tracked_crops(
+    frames: Sequence[SourceFrame], checkpoint: Checkpoint, observer: LandmarkObserver, again: bool = True
+) -> CropSet:
+    """The frames' crops for the checkpoint's network; `again`: cut once more round the network's own joints.
+
+    Where the landmark model is unsure or saw no hand, the observer looks again at the place of the network's joints.
+    """
     factor, size = checkpoint.info.crop_factor, checkpoint.info.input_size
-    crops = cut_crops([(frame, frame.crop(factor)) for frame in frames], size)
-    if not again:
-        return crops
-    seen = predict(checkpoint.build().eval(), crops)
-    joints = [crop.uv_to_image(uv) for crop, uv in zip(crops.crops, seen.uv)]
-    return cut_crops([(frame, frame.crop_round(uv, factor)) for frame, uv in zip(frames, joints)], size)
+    first = cut_crops([(frame, frame.crop(factor)) for frame in frames], size)
+    seen = predict(checkpoint.build().eval(), first)
+    joints = [crop.uv_to_image(uv) for crop, uv in zip(first.crops, seen.uv)]
+    crops = [frame.crop_round(uv, factor) for frame, uv in zip(frames, joints)] if again else first.crops
+    told = tqdm(zip(frames, joints), total=len(joints), desc="looking again", unit="hand", disable=None, leave=False)
+    return cut_crops(zip([_told(frame, uv, observer) for frame, uv in told], crops), size)
+
+
+def _told(frame: SourceFrame, uv_image: np.ndarray, observer: LandmarkObserver) -> SourceFrame:
+    """The frame with surer marks, where there are any."""
+    if frame.marks is not None and frame.marks.presence >= SURE:
+        return frame
+    return replace(frame, marks=observer.near(frame.read(), uv_image, frame.marks))

@@ -115,8 +115,9 @@ def cut_target(
 ) -> Target:  # fmt: skip
     """A sequence's crops as `checkpoint`'s network wants them. limit: at most so many frames, evenly spread."""
     sequence = spread(sequence, limit)
-    sources = frames_of(sequence, crop, observer or LandmarkObserver())
-    crops = tracked_crops(sources, checkpoint, again=crop == "detector")
+    observer = observer or LandmarkObserver()
+    sources = frames_of(sequence, crop, observer)
+    crops = tracked_crops(sources, checkpoint, observer, again=crop == "detector")
     frames = tuple(sequence.frames[source.index] for source in sources)
     return Target(sequence, crops, frames, len(sequence.frames) - len(frames))
 

@@ -23,6 +23,7 @@ from semihand.adapt.finetune import Finetuning
 from semihand.adapt.process import Process
 from semihand.adapt.profiles import PAPER, PROFILES, ROBUST, FinetuneConfig, named_profile
 from semihand.adapt.pseudo_labels import LabelConfig
+from semihand.adapt.readings import ReadingConfig
 from semihand.adapt.teacher import TeacherLabels
 from semihand.adapt.views import ViewConfig, predict
 from semihand.errors import SemihandError
@@ -251,6 +252,20 @@ class TestWhoTakesPart:
         assert error(taught)[:3].mean() < 0.8 * error(control)[:3].mean()
         nothing = tuning(config, taught=teacher(uv + 99, before.depth, weight * 0))
         assert_close(weights(nothing.run()), weights(control.network), atol=0, rtol=0)
+
+    def test_readings_stand_in_where_another_teacher_has_no_label(self, tuning, crops):
+        config = replace(QUICK, readings=ReadingConfig(looks=3), teacher_weight=1.0, ungated_registered=False)
+        before = predict(tuning(config).network, crops)
+
+        def gate(taught):
+            weight = np.float32(np.arange(6) < taught)[:, None] * np.ones((6, 21), np.float32)
+            run = tuning(config, taught=TeacherLabels(before.uv, before.depth, weight, PRIOR_BONE_LENGTHS))
+            assert bool(run.config.pseudo_weight) == (taught < 6)  # nobody looks sixteen times for nothing
+            run.labels.start(before)
+            return run.labels.judge(run.network, "cpu").gate if taught < 6 else None
+
+        assert_array_equal(gate(4) > 0, [False] * 4 + [True] * 2)
+        assert (gate(0) > 0).all() and gate(6) is None
 
     @pytest.mark.parametrize("name", sorted(PROFILES))
     def test_profiles_run(self, tuning, name, tmp_path):

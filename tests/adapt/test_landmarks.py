@@ -102,6 +102,18 @@ def test_refine_finds_a_recorded_hand_again(picture):
     assert observer(PlantedModel(presence=0.1), 2).refine(picture, recorded) is recorded
 
 
+def test_a_hand_that_somebody_else_sees_is_asked_for_without_the_palm_detector(picture):
+    model = PlantedModel(presence=0.8)
+    found = LandmarkObserver(None, model, draws=2).near(picture, hand()[:, :2] + 5.0)
+    assert_allclose(found.uv_image, hand()[:, :2], atol=1e-9)
+    unsure, sure = (Marks(hand()[:, :2] + 9, np.zeros(NUM_JOINTS), score, "left", np.zeros(NUM_JOINTS)) for score in (0.7, 0.9))
+    asked = LandmarkObserver(PlantedDetector(), model, draws=2)
+    assert asked.near(picture, hand()[:, :2], unsure).presence == pytest.approx(0.8)
+    assert asked.near(picture, hand()[:, :2], sure) is sure
+    blind = LandmarkObserver(PlantedDetector(), PlantedModel(presence=0.2), draws=2)
+    assert blind.near(picture, hand()[:, :2]) is None and blind.near(picture, hand()[:, :2], unsure) is unsure
+
+
 def test_depth_is_the_mean_of_both_answers_at_one_scale():
     points = hand()
     flat = points * (1, 1, 0)

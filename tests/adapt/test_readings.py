@@ -1,5 +1,7 @@
 """Readings: planted majorities are found, the landmark model settles ties, and a state comes back."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -97,3 +99,20 @@ def test_labels_are_renewed_on_time_and_come_back_from_a_state(crop_set, micro):
 def test_wrong_values_are_refused(wrong):
     with pytest.raises(SemihandError):
         ReadingConfig(**wrong)
+
+
+def test_only_the_rows_asked_for_are_read(crop_set, micro):
+    torch.manual_seed(0)
+    network, crops = Hourglass(micro).eval(), crop_set(3)
+    labels = ReadingLabels(crops, LabelConfig(), ViewConfig(), 5, readings=ReadingConfig(looks=3), rows=[2])
+    answers = labels.predict(network, "cpu")
+    labels.start(answers)
+    confidence = labels.judge(network, "cpu")
+    assert confidence.gate[2] > 0 and not confidence.gate[:2].any()
+    assert_array_equal(np.isfinite(confidence.total), [False, False, True])
+    assert_array_equal(labels.pose[0][:2], answers.uv[:2])
+    assert np.abs(labels.pose[0][2] - answers.uv[2]).max() > 1e-3
+    read = labels.pose[0][2].copy()
+    labels.update(replace(answers, uv=answers.uv + 1))
+    assert_array_equal(labels.pose[0][:2], answers.uv[:2] + 1)
+    assert_array_equal(labels.pose[0][2], read)

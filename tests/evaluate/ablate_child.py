@@ -18,6 +18,9 @@ class NoHands:
     def __call__(self, image):
         return []
 
+    def near(self, image, uv_image, known=None):
+        return known
+
 
 if __name__ == "__main__":
     given = json.loads(Path(sys.argv[1]).read_text())
