@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import SemihandError
-from ..datasets.sequence import FILE_NAME
+from ..datasets.open import is_dataset
 from ..models.checkpoint import atomic_file, load_checkpoint, provenance, save_checkpoint
 from ..models.export import export_network
 from ..models.model_file import data_dir
@@ -51,8 +51,9 @@ TEACHERS = ("none", "detector")
 class AdaptOptions:
     """What to adapt on, how, and what to do with the result.
 
-    source: recording (name or folder), video, folder of pictures or sequence folder; name: of the personal model,
-    "my-" and the source's by default. crop "label": sequence folders are cropped by their labels. model: where to
+    source: recording (name or folder), video, folder of pictures or data set; name: of the personal model, "my-" and
+    the source's by default. split, limit: of a data set, which part and at most how many of its frames, evenly spread.
+    crop "label": data sets are cropped by their labels. model: where to
     start from. minutes: budget of the fine-tuning. pictures: finished synthetic cache instead of rendering meanwhile.
     check: let the user click joints of held-out frames. install False: only say whether it would be.
     """
@@ -74,6 +75,8 @@ class AdaptOptions:
     seed: int = 0
     iterations: int | None = None
     steps: int | None = None
+    split: str | None = None
+    limit: int = 2000
     begun: float = field(default_factory=time.monotonic)
 
     def __post_init__(self):
@@ -184,9 +187,11 @@ def _make_folder(options: AdaptOptions) -> None:
 def _frames(options: AdaptOptions) -> tuple[list[SourceFrame], str]:
     """Frames with a hand and the hash of where they come from; a video or pictures become a recording first."""
     path = Path(options.source).expanduser()
-    if (path / FILE_NAME).is_file():
-        frames = open_source(path, options.crop, LandmarkObserver())
-        return frames, f"{path.name}, {len(frames)} pictures"
+    if is_dataset(path):
+        frames = open_source(path, options.crop, LandmarkObserver(), split=options.split, limit=options.limit)
+        return frames, f"{path.name}{f' {options.split}' if options.split else ''}, {len(frames)} pictures"
+    if options.split:
+        raise SemihandError(f"{options.source} is no data set, so it has no split {options.split}. Leave --split out.")
     folder = _recorded(path, options)
     recording = read_recording(folder)
     return open_source(folder, options.crop, refine=options.teacher == "detector"), recording_hash(recording)

@@ -1,4 +1,4 @@
-"""Where unlabelled frames come from: a recording or a sequence folder, both as frames with a hand's place in them.
+"""Where unlabelled frames come from: a recording or a data set, both as frames with a hand's place in them.
 
 Videos and folders of pictures become a recording first (see `record`), so that hands are found once.
 """
@@ -16,7 +16,8 @@ from tqdm import tqdm
 
 from ..errors import SemihandError
 from ..evaluate.predict import MIN_OVERLAP, label_box, label_square
-from ..datasets.sequence import FILE_NAME, Sequence, SequenceFrame, read_sequence
+from ..datasets.open import is_dataset, open_dataset, spread
+from ..datasets.sequence import Sequence, SequenceFrame
 from ..models.camera import Crop, crop_camera, default_intrinsics
 from ..tracker.crop import crop_box, overlap
 from .landmarks import LandmarkObserver, Marks
@@ -71,22 +72,23 @@ class SourceFrame:
 
 
 def open_source(
-    path: str | Path, crop: str = "detector", observer: LandmarkObserver | None = None, refine: bool = False
-) -> list[SourceFrame]:
-    """Frames with a hand of a recording or a sequence folder, in the order of time.
+    path: str | Path, crop: str = "detector", observer: LandmarkObserver | None = None, refine: bool = False,
+    split: str | None = None, limit: int | None = None,
+) -> list[SourceFrame]:  # fmt: skip
+    """Frames with a hand of a recording or a data set (see `datasets.open`), in the order of time.
 
-    crop "label" (sequence folders only, for measuring): the labelled joints' box says where the hand is; nothing else
-    of a label is used. "detector": the landmark model's joints say it. refine: read the landmarks of recorded frames
+    split: part of the data set, None for its first; limit: at most so many of its frames, evenly spread. crop "label"
+    (data sets only, for measuring): the labelled joints' box says where the hand is; nothing else of a label is used. "detector": the landmark model's joints say it. refine: read the landmarks of recorded frames
     again, with the observer's draws (a recording holds those of one look). Raises SemihandError where the folder is
     neither, holds no hand, or the crops are unknown.
     """
     path = Path(path)
     if crop not in CROPS:
         raise SemihandError(f"Crops {crop!r} are unknown: detector or label.")
-    if (path / FILE_NAME).is_file():
-        return frames_of(read_sequence(path), crop, observer or LandmarkObserver())
+    if is_dataset(path):
+        return frames_of(spread(open_dataset(path, split=split), limit), crop, observer or LandmarkObserver())
     if crop == "label":
-        raise SemihandError(f"{path} is no sequence folder, so it has no labels to crop by. Leave --crop out.")
+        raise SemihandError(f"{path} is no data set, so it has no labels to crop by. Leave --crop out.")
     return _of_recording(path, (observer or LandmarkObserver()) if refine else None)
 
 

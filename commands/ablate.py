@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from .shared import pairs
+
 
 def ablate(
     data: Annotated[Path, typer.Option(metavar="FOLDER", help="Labelled data set, see `semihand eval --help` for the formats. Its labels measure; only the rows oracle, weak-2d and weak-masks learn from them.")],
@@ -19,6 +21,8 @@ def ablate(
     test: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Labelled data set of the other poses, instead of the rest of --data.")] = None,
     split: Annotated[str | None, typer.Option(help="Split of --data, where it has some [default: the first].")] = None,
     test_split: Annotated[str | None, typer.Option(help="Split of --test, or of --data, that the other poses come from.")] = None,
+    format: Annotated[str, typer.Option(metavar="NAME", help="Format of --data and --test (a wrong name lists them).")] = "auto",
+    option: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="An option of their reader, such as wrist=... of stb (a wrong name lists them).")] = None,
     limit: Annotated[int | None, typer.Option(min=2, metavar="N", help="At most N evenly spread frames of --data, and of --test.")] = None,
     crop: Annotated[Literal["label", "detector"], typer.Option(help="Crops round the labelled joints, or as the detector finds the hand.")] = "label",
     model: Annotated[str, typer.Option(metavar="NAME", help="Model to start from.")] = "lite",
@@ -47,6 +51,7 @@ def ablate(
     outcome = run_ablation(AblateOptions(
         data, pictures, results, tuple(row) if row else None, seeds, share, crop, model, iterations, steps, batch, device,
         tuple(figure or ("table",)), test, split, test_split, limit, parse_changes(changes or ()), check_order,
+        format, pairs(option),
     ))  # fmt: skip
     typer.echo(outcome.text)
     if not outcome.finished:

@@ -7,12 +7,12 @@ from typing import Annotated, Literal
 
 import typer
 
-_BACKGROUNDS = typer.Option(metavar="DIR", help="Folder of pictures used as backgrounds beside the painted ones.")
+from .shared import BACKGROUNDS
 
 
 def adapt(
     record: Annotated[bool, typer.Option("--record", help="Record first, guided on the screen, then adapt.")] = False,
-    source: Annotated[str | None, typer.Option("--from", metavar="NAME|PATH", help="A recording by name, a video, a folder of pictures, or a sequence folder.")] = None,
+    source: Annotated[str | None, typer.Option("--from", metavar="NAME|PATH", help="A recording by name, a video, a folder of pictures, or a data set as in `semihand eval`.")] = None,
     camera: Annotated[int | None, typer.Option(min=0, help="With --record: webcam by number [default: 0].")] = None,
     video: Annotated[str | None, typer.Option(metavar="FILE", help="With --record: a video instead of a webcam.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the recording and of the personal model [default: the date, or the file's name].")] = None,
@@ -21,14 +21,16 @@ def adapt(
     profile: Annotated[Literal["robust", "paper"], typer.Option(help="robust: what measured best; paper: SemiHand to the letter.")] = "robust",
     teacher: Annotated[Literal["none", "detector"] | None, typer.Option(help="detector: the landmark model that finds hands teaches too; none: with robust it still helps to choose among the network's own answers [default: detector with robust, none with paper].")] = None,
     model: Annotated[str, typer.Option(metavar="NAME", help="Model to start from.")] = "lite",
-    crop: Annotated[Literal["detector", "label"], typer.Option(help="label: cut labelled sequence folders round their joints, for measuring.")] = "detector",
+    crop: Annotated[Literal["detector", "label"], typer.Option(help="label: cut labelled data sets round their joints, for measuring.")] = "detector",
+    split: Annotated[str | None, typer.Option(metavar="NAME", help="With a data set: the part whose pictures are used [default: the first].")] = None,
+    limit: Annotated[int, typer.Option(min=2, metavar="N", help="With a data set: at most N evenly spread frames.")] = 2000,
     device: Annotated[str, typer.Option(help="auto, cuda or cpu.")] = "auto",
     minutes: Annotated[float | None, typer.Option(min=0.1, help="Budget for the fine-tuning.")] = None,
     iterations: Annotated[int | None, typer.Option(min=1, help="Rounds of labelling and training [default: 10].")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps a round [default: the profile's].")] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 0,
     pictures: Annotated[Path | None, typer.Option(metavar="DIR", help="Synthetic pictures of `semihand synth cache` [default: rendered meanwhile].")] = None,
-    backgrounds: Annotated[Path | None, _BACKGROUNDS] = None,
+    backgrounds: Annotated[Path | None, BACKGROUNDS] = None,
     check: Annotated[bool, typer.Option("--check", help="Click a few joints on held-out frames to measure the true change.")] = False,
     no_install: Annotated[bool, typer.Option("--no-install", help="Only say whether the result is better.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run (or recording) of that name.")] = False,
@@ -62,5 +64,5 @@ def adapt(
         source=source, name=None if record or name is None else name, profile=profile, model=model, crop=crop,
         teacher=teacher or ("detector" if profile == "robust" else "none"),
         device=device, minutes=minutes, pictures=pictures, backgrounds=backgrounds, out=out, resume=resume,
-        install=not no_install, check=check, seed=seed, iterations=iterations, steps=steps,
+        install=not no_install, check=check, seed=seed, iterations=iterations, steps=steps, split=split, limit=limit,
     )).text)  # fmt: skip

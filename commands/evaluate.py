@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from .shared import pairs
+
 
 def evaluate(
     data: Annotated[list[Path] | None, typer.Option(metavar="DIR", help="Labelled pictures: a sequence folder, or a published data set as it was unpacked; give the option again for more.")] = None,
@@ -55,7 +57,7 @@ def evaluate(
     from ..evaluate.command import EvalOptions, run_eval
 
     options = EvalOptions(
-        tuple(data), tuple(model or ()), format or "auto", split, _pairs(option or []), crop or "label", device,
+        tuple(data), tuple(model or ()), format or "auto", split, pairs(option), crop or "label", device,
         as_json, details, overlay, csv, report, peer,
     )  # fmt: skip
     typer.echo(run_eval(options))
@@ -66,12 +68,3 @@ def _refuse(options: dict[str, object], belong: str) -> None:
     given = [name for name, value in options.items() if value not in (None, False)]
     if given:
         raise typer.BadParameter(f"{', '.join(given)} goes with {belong} only.")
-
-
-def _pairs(options: list[str]) -> dict[str, str]:
-    """NAME=VALUE texts by name."""
-    split = [option.partition("=") for option in options]
-    wrong = [option for option, (name, mark, value) in zip(options, split) if not (name and mark and value)]
-    if wrong:
-        raise typer.BadParameter(f"--option {wrong[0]} is no NAME=VALUE.")
-    return {name: value for name, _, value in split}

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
+from .shared import BACKGROUNDS
+
 app = typer.Typer(no_args_is_help=True, help="Labelled synthetic hands: look at them, export them, render them ahead.")
 
-_BACKGROUNDS = typer.Option(metavar="DIR", help="Folder of pictures used as backgrounds beside the painted ones.")
 _UPRIGHT = typer.Option(min=0, max=1, help="Share of raised hands as a webcam sees them; the rest from all sides.")
 _SEED = typer.Option(help="The same seed gives the same pictures.")
 
@@ -21,7 +22,7 @@ def synth_preview(
     seed: Annotated[int, _SEED] = 0,
     size: Annotated[int, typer.Option(min=32, help="Side of each picture in pixels.")] = 160,
     clean: Annotated[bool, typer.Option("--clean", help="Without camera defects.")] = False,
-    backgrounds: Annotated[Path | None, _BACKGROUNDS] = None,
+    backgrounds: Annotated[Path | None, BACKGROUNDS] = None,
 ) -> None:
     """Write a sheet of synthetic hands; every third one shows its labels.
 
@@ -44,7 +45,7 @@ def synth_export(
     seed: Annotated[int, _SEED] = 0,
     size: Annotated[int, typer.Option(min=32, help="Side of each picture in pixels.")] = 256,
     upright: Annotated[float, _UPRIGHT] = 0.8,
-    backgrounds: Annotated[Path | None, _BACKGROUNDS] = None,
+    backgrounds: Annotated[Path | None, BACKGROUNDS] = None,
 ) -> None:
     """Write labelled pictures as a sequence folder: joints in 2D and 3D, masks, intrinsics, left and right hands."""
     from ..evaluate.synthetic import export_synthetic
@@ -61,7 +62,7 @@ def synth_realism(
     upright: Annotated[float, _UPRIGHT] = 1.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     sheet: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the pictures that failed worst.")] = None,
-    backgrounds: Annotated[Path | None, _BACKGROUNDS] = None,
+    backgrounds: Annotated[Path | None, BACKGROUNDS] = None,
 ) -> None:  # fmt: skip
     """Show plain synthetic hands to MediaPipe's models: how many are found, and where the joints are seen.
 
@@ -80,7 +81,7 @@ def synth_cache(
     seed: Annotated[int, _SEED] = 1,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes [default: all cores].")] = None,
     upright: Annotated[float, _UPRIGHT] = 0.8,
-    backgrounds: Annotated[Path | None, _BACKGROUNDS] = None,
+    backgrounds: Annotated[Path | None, BACKGROUNDS] = None,
 ) -> None:  # fmt: skip
     """Render pictures ahead for `semihand pretrain`. An interrupted run goes on where it stopped."""
     from ..synth.cache import render_cache

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from ..errors import SemihandError
 from . import coco, dexter_object, freihand, h3d, hsd, rhd, stb, yt3d
@@ -44,6 +47,22 @@ def open_dataset(path: str | Path, format: str = "auto", split: str | None = Non
     if path.is_file() and format != coco.ONE_HAND_READER.name:
         raise SemihandError(f"{path} is a file; {READERS[format].title} is read from its folder.")
     return READERS[format].read(path, chosen, **options)
+
+
+def spread(sequence: Sequence, limit: int | None) -> Sequence:
+    """At most `limit` evenly spread frames, the first and the last among them."""
+    count = len(sequence.frames)
+    if limit is None or limit >= count:
+        return sequence
+    rows = np.unique(np.linspace(0, count - 1, limit).round().astype(int))
+    step = (count - 1) / max(1, limit - 1)
+    fps = None if sequence.fps is None else sequence.fps / step
+    return replace(sequence, frames=tuple(sequence.frames[i] for i in rows), fps=fps)
+
+
+def is_dataset(path: Path) -> bool:
+    """Whether the folder, or file, is one that `open_dataset` knows by its files."""
+    return path.exists() and _matching(path) is not None
 
 
 def known_splits(format: str) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -50,7 +50,7 @@ class AblateOptions:
 
     figures: names of FIGURES. rows: None for each figure's own. share: of the frames, from the first on, whose pictures
     are adapted to (1: all); None: two thirds, or all where there is a test set. test, test_split: measures instead of the
-    rest. limit: at most so many frames of each. iterations, steps, batch: instead of the recipes' own, the same for every
+    rest. format, reader: of both data sets, as `datasets.open.open_dataset` takes them. limit: at most so many frames of each. iterations, steps, batch: instead of the recipes' own, the same for every
     row. changes: of the recipes, see `ablate_settings`. check_order: say whether the paper's order holds.
     """
 
@@ -73,6 +73,8 @@ class AblateOptions:
     limit: int | None = None
     changes: Changes = ()
     check_order: bool = False
+    format: str = "auto"
+    reader: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self):
         for kind, given, known in (("Rows", self.rows or (), ROWS), ("Figures", self.figures, FIGURES)):
@@ -131,9 +133,10 @@ class Ablation:
         self.options, self.results = options, Results(options.results)
         self.checkpoint_file = checkpoint_of(options.model)
         self.checkpoint = load_checkpoint(self.checkpoint_file)
-        self.sequence = open_dataset(options.data, split=options.split)
-        test = open_dataset(options.test or options.data, split=options.test_split) if options.has_test else None
-        self.test_sequence = test
+        self.sequence = open_dataset(options.data, options.format, options.split, **options.reader)
+        self.test_sequence = None
+        if options.has_test:
+            self.test_sequence = open_dataset(options.test or options.data, options.format, options.test_split, **options.reader)
         self.cache = open_cache(options.pictures)
         self.pictures = FixedPictures(self.cache)
 
@@ -190,7 +193,7 @@ class Ablation:
             "pictures": str(options.pictures), "frames": {"adapted": len(adapted), "other": len(other), "missed": missed},
         }  # fmt: skip
         names = ("crop", "split", "test_split", "limit", "iterations", "steps", "batch")
-        recipe = {name: getattr(options, name) for name in names} | {
+        recipe = {name: getattr(options, name) for name in names} | {"reader": options.reader or None} | {
             "share": round(options.adapted_share, 4), "model": model[:16],
             "pictures": hashlib.sha256(pictures.encode()).hexdigest()[:16],
         }  # fmt: skip

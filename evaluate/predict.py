@@ -15,6 +15,7 @@ and is None where the label has no 3D or the sequence no intrinsics. Where the l
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -64,16 +65,23 @@ class _View(NamedTuple):
 
 
 class HandFinder:
-    """Palm detector and landmark model: joints and handedness of the hands in a still picture."""
+    """Palm detector and landmark model: joints and handedness of the hands in a still picture.
+
+    It remembers what it found, so that several models look at the same pictures for the price of one.
+    """
 
     def __init__(self, detector, landmarker, max_hands: int = 2) -> None:
         """detector, landmarker: as `tracker.detect.HandDetector` and `HandLandmarker`."""
         self._detector, self._landmarker, self._max_hands = detector, landmarker, max_hands
+        self._known: dict[bytes, list[tuple[np.ndarray, str]]] = {}
 
     def __call__(self, image: np.ndarray) -> list[tuple[np.ndarray, str]]:
         """[(uv_image (21, 2) pixels, "left" | "right")] of a BGR picture (H, W, 3) uint8."""
-        results = [self._landmarker(image, box) for box in self._detector.detect(image, self._max_hands)]
-        return [(r.uv_image, r.handedness) for r in results if r.presence >= MIN_PRESENCE]
+        key = hashlib.blake2b(np.ascontiguousarray(image), digest_size=16).digest() + repr(image.shape).encode()
+        if key not in self._known:
+            results = [self._landmarker(image, box) for box in self._detector.detect(image, self._max_hands)]
+            self._known[key] = [(r.uv_image, r.handedness) for r in results if r.presence >= MIN_PRESENCE]
+        return self._known[key]
 
 
 def predict(

@@ -12,7 +12,7 @@ from ..adapt.sources import frames_of
 from ..adapt.teacher import TeacherLabels
 from ..adapt.tracked import tracked_crops
 from ..adapt.views import Poses, predict
-from ..datasets.open import open_dataset
+from ..datasets.open import open_dataset, spread
 from ..datasets.sequence import Sequence, SequenceFrame
 from ..errors import SemihandError
 from ..models.camera import GRID, GRID_CENTER, warp_crop
@@ -120,14 +120,3 @@ def cut_target(
     crops = tracked_crops(sources, checkpoint, observer, again=crop == "detector")
     frames = tuple(sequence.frames[source.index] for source in sources)
     return Target(sequence, crops, frames, len(sequence.frames) - len(frames))
-
-
-def spread(sequence: Sequence, limit: int | None) -> Sequence:
-    """At most `limit` evenly spread frames, the first and the last among them."""
-    count = len(sequence.frames)
-    if limit is None or limit >= count:
-        return sequence
-    rows = np.unique(np.linspace(0, count - 1, limit).round().astype(int))
-    step = (count - 1) / max(1, limit - 1)
-    fps = None if sequence.fps is None else sequence.fps / step
-    return replace(sequence, frames=tuple(sequence.frames[i] for i in rows), fps=fps)

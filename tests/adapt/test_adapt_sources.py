@@ -1,5 +1,6 @@
 """Where unlabelled frames come from: sequence folders and recordings, with nothing of a label but the crop."""
 
+import json
 from types import SimpleNamespace
 
 import cv2
@@ -134,7 +135,30 @@ def test_what_is_no_source_is_one_sentence(tmp_path, sequence):
     with pytest.raises(SemihandError, match="'all' are unknown: detector or label"):
         open_source(sequence([{}]), "all", observer())
     (tmp_path / "empty").mkdir()
-    with pytest.raises(SemihandError, match="no sequence folder.*Leave --crop out"):
+    with pytest.raises(SemihandError, match="no data set.*Leave --crop out"):
         open_source(tmp_path / "empty", "label")
     with pytest.raises(SemihandError):
         open_source(tmp_path / "empty")
+
+
+def test_a_published_data_set_is_a_source_of_pictures(tmp_path):
+    """In OneHand10K's layout, the last of four pictures without a hand to be seen where its label has one."""
+    places = [(70, 60), (72, 60), (74, 60), (10, 10)]
+    (tmp_path / "annotations").mkdir()
+    for i in range(4):
+        cv2.imwrite(str(tmp_path / f"{i}.jpg"), PICTURE)
+    labels = {
+        "images": [{"id": i, "file_name": f"{i}.jpg"} for i in range(4)],
+        "annotations": [
+            {"image_id": i, "bbox": [*place, 9, 9], "keypoints": np.column_stack([hand(place, 30), np.full(21, 2)]).ravel().tolist()}
+            for i, place in enumerate(places)
+        ],
+    }
+    (tmp_path / "annotations/onehand10k_train.json").write_text(json.dumps(labels))
+    sees = observer(marks((72, 60)), marks((130, 20), 0.95))
+    frames = open_source(tmp_path, observer=sees, split="train")
+    assert [frame.index for frame in frames] == [0, 1, 2]
+    assert_allclose(frames[0].marks.uv_image, hand((72, 60)))
+    assert [frame.image.name for frame in open_source(tmp_path, observer=sees, split="train", limit=2)] == ["0.jpg"]
+    with pytest.raises(SemihandError, match="test"):
+        open_source(tmp_path, observer=sees)

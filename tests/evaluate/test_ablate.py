@@ -110,6 +110,15 @@ def test_runs_of_another_recipe_do_not_mix(options):
         run_ablation(options(rows=("vc",), seeds=1, limit=4))
 
 
+def test_the_data_set_is_read_as_it_is_asked_for(options, monkeypatch):
+    asked, read = [], ablate.open_dataset
+    monkeypatch.setattr(ablate, "open_dataset", lambda *given, **more: asked.append((given[1:], more)) or read(given[0]))
+    run_ablation(options(rows=("baseline",), seeds=1, format="stb", split="sk-train", reader={"wrist": "palm"}, test_split="sk-test"))
+    assert asked == [(("stb", "sk-train"), {"wrist": "palm"}), (("stb", "sk-test"), {"wrist": "palm"})]
+    with pytest.raises(SemihandError, match="reader was {'wrist': 'palm'}, now None"):
+        run_ablation(options(rows=("vc",), seeds=1, split="sk-train", test_split="sk-test"))
+
+
 def test_rows_found_in_the_results_are_not_run_again(options, monkeypatch):
     run_ablation(options(rows=("baseline",), seeds=1))
     before = options().results.read_text()
