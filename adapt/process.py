@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -29,6 +31,27 @@ class Process:
         cuda = torch.cuda.is_available() if device == "auto" else device == "cuda"
         if cuda and not torch.cuda.is_available():
             raise SemihandError("--device cuda was asked for, but PyTorch sees no CUDA device. Use --device cpu.")
+        if cuda:
+            torch.cuda.set_device(local)
         if world > 1 and not dist.is_initialized():
             dist.init_process_group("nccl" if cuda else "gloo")
         return cls(rank, world, torch.device("cuda", local) if cuda else torch.device("cpu"))
+
+    @property
+    def first(self) -> bool:
+        """Whether it is the one that writes."""
+        return self.rank == 0
+
+    @contextmanager
+    def first_before_others(self) -> Iterator[None]:
+        """What the first process makes in here is there for the others, which wait for it."""
+        if self.rank:
+            dist.barrier()
+        yield
+        if self.world > 1 and not self.rank:
+            dist.barrier()
+
+    def leave(self) -> None:
+        """The end of this process's part in torchrun's group."""
+        if self.world > 1 and dist.is_initialized():
+            dist.destroy_process_group()

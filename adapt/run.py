@@ -29,6 +29,7 @@ from .finetune import Finetuning
 from .gate import Decision, decide, split_held_out
 from .indicators import measure, synthetic_slice
 from .landmarks import LandmarkObserver
+from .process import Process
 from .profiles import FinetuneConfig, named_profile
 from ..record.recording import read_recording, recording_folder, recording_hash, resolve_recording
 from ..record.session import RecordOptions, record
@@ -111,27 +112,36 @@ class Adapted:
     text: str
 
 
-def adapt(options: AdaptOptions) -> Adapted:
+def adapt(options: AdaptOptions) -> Adapted | None:
     """Fine-tune on the source's frames, compare before and after on held-out ones, install what is better.
 
-    Raises SemihandError where there is too little to learn from, the training goes wrong or is stopped (Ctrl-C keeps
-    the last finished iteration); the model in use stays.
+    Under torchrun the first process alone judges, writes and installs; the others return None. Raises SemihandError
+    where there is too little to learn from, the training goes wrong or is stopped (Ctrl-C keeps the last finished
+    iteration); the model in use stays.
     """
     if options.check and not display_available():
         raise SemihandError("--check needs a window to click in, but there is no display. Leave --check out.")
-    _make_folder(options)
+    process = Process.join(options.device)
     checkpoint_file = checkpoint_of(options.model)
     checkpoint = load_checkpoint(checkpoint_file)
-    frames, source_hash = _frames(options)
+    with process.first_before_others():
+        if process.first:
+            _make_folder(options)
+        frames, source_hash = _frames(options)
     crops = _crops(frames, checkpoint, options)
     train_rows, held_rows = split_held_out(crops, seed=options.seed)
     train, held = crops.take(train_rows), crops.take(held_rows)
-    log.info("%d crops to learn from, %d held out to judge by.", len(train), len(held))
     config = options.config().for_crop(checkpoint.info.crop_factor)
     told = _told(options, config, checkpoint_file, source_hash, (len(train), len(held)))
-    _write_json(options.folder / "run.json", told)
-    with _pictures(options) as pictures:
-        decision, network = _train_and_judge(checkpoint, train, held, pictures, config, options)
+    if process.first:
+        log.info("%d crops to learn from, %d held out to judge by.", len(train), len(held))
+        _write_json(options.folder / "run.json", told)
+    with _pictures(options, process) as pictures:
+        judged = _train_and_judge(checkpoint, train, held, pictures, config, options)
+    process.leave()
+    if judged is None:
+        return None
+    decision, network = judged
     told |= {"seconds": round(time.monotonic() - options.begun, 1), "synthetic": pictures.provenance}
     _write_json(options.folder / "run.json", told)
     _keep(options, network, checkpoint, held, told, decision)
@@ -142,7 +152,8 @@ def adapt(options: AdaptOptions) -> Adapted:
 
 
 def _train_and_judge(checkpoint, train: CropSet, held: CropSet, pictures, config: FinetuneConfig, options: AdaptOptions):
-    """The decision on held-out crops and the network that it is about; both crops' files for the report."""
+    """The decision on held-out crops and the network that it is about, None in all processes but the first; both
+    crops' files for the report."""
     finetuning = _finetuning(checkpoint, train, pictures, config, options)
     device = finetuning.process.device
     source = checkpoint.build().to(device).eval()
@@ -152,11 +163,14 @@ def _train_and_judge(checkpoint, train: CropSet, held: CropSet, pictures, config
     try:
         network = finetuning.run(options.minutes, examples.note, lambda network: _forgetting(network, synthetic, device))
     except KeyboardInterrupt:
-        write_report(options.folder)
+        if finetuning.process.first:
+            write_report(options.folder)
         raise SemihandError(
             f"Stopped after iteration {finetuning.finished} of {config.iterations}; nothing was installed."
             " The same command with --resume goes on."
         ) from None
+    if not finetuning.process.first:
+        return None
     after = measure(network, held, device, synthetic, reference=source)
     decision = decide(before, after)
     _write(options.folder / "labels.npz", examples.arrays())
@@ -218,10 +232,12 @@ def _crops(frames: list[SourceFrame], checkpoint, options: AdaptOptions) -> Crop
     return crops
 
 
-def _pictures(options: AdaptOptions):
+def _pictures(options: AdaptOptions, process: Process):
+    """Synthetic pictures; of those that are rendered meanwhile every process has its own."""
     if options.pictures:
         return nullcontext(FixedPictures(open_cache(options.pictures)))
-    return Feed(data_dir() / "synthetic", backgrounds=options.backgrounds)
+    folder = "synthetic" if process.first else f"synthetic-{process.rank}"
+    return Feed(data_dir() / folder, backgrounds=options.backgrounds)
 
 
 def _finetuning(checkpoint, train: CropSet, pictures, config: FinetuneConfig, options: AdaptOptions) -> Finetuning:

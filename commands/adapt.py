@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -54,15 +55,19 @@ def adapt(
 
     if record == (source is not None):
         raise typer.BadParameter("Give either --record or --from NAME|PATH.")
+    if record and int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        raise typer.BadParameter("Processes of torchrun can't share a camera: record first, then --from the recording.")
     if record:
         try:
             options = RecordOptions(camera=camera, video=video, name=name, hand=hand, viewer=viewer, resume=resume)
         except ValueError as error:
             raise typer.BadParameter(str(error)) from error
         source, resume = run_record(options).name, False
-    typer.echo(run(AdaptOptions(
+    adapted = run(AdaptOptions(
         source=source, name=None if record or name is None else name, profile=profile, model=model, crop=crop,
         teacher=teacher or ("detector" if profile == "robust" else "none"),
         device=device, minutes=minutes, pictures=pictures, backgrounds=backgrounds, out=out, resume=resume,
         install=not no_install, check=check, seed=seed, iterations=iterations, steps=steps, split=split, limit=limit,
-    )).text)  # fmt: skip
+    ))  # fmt: skip
+    if adapted is not None:
+        typer.echo(adapted.text)

@@ -1,7 +1,10 @@
 """`semihand adapt` from a folder of pictures to an installed model, on a toy; the gate's word decides."""
 
+import csv
 import json
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -129,6 +132,22 @@ def test_a_loss_that_is_no_number_leaves_everything_as_it_was(options, monkeypat
     with pytest.raises(SemihandError, match="loss became nan"):
         adapt(options(decision=True))
     assert find("toy").version == 1 and find("toy").path.read_bytes() == before
+
+
+@pytest.mark.slow
+def test_two_processes_of_torchrun_install_one_model(options, tmp_path):
+    given = options()
+    arguments = ["--from", given.source, "--name", "toy", "--model", given.model, "--crop", "label", "--device", "cpu",
+                 "--pictures", given.pictures, "--iterations", 2, "--steps", 2, "--teacher", "none"]  # fmt: skip
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "semihand", "adapt"]
+    done = subprocess.run(
+        [*command, *map(str, arguments)], env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stderr.count("crops to learn from") == 1
+    assert given.folder == tmp_path / "data" / "adaptations" / "toy" and (given.folder / "report.html").exists()
+    with open(given.folder / "train.csv", newline="") as file:
+        assert [row["step"] for row in csv.DictReader(file)] == ["1", "2", "3", "4"]  # one process writes
 
 
 def test_too_few_hands_are_one_sentence(options, tmp_path):
