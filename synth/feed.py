@@ -12,6 +12,7 @@ import logging
 import multiprocessing
 import os
 import time
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +21,7 @@ import cv2
 import numpy as np
 
 from ..errors import SemihandError
+from ..models.atomic import exclusive
 from .background import load_pictures
 from .cache import FIELDS, Cache, array_shapes
 from .scene import SceneConfig, SceneRenderer
@@ -29,6 +31,8 @@ log = logging.getLogger(__name__)
 #: Pictures that a training needs before it begins.
 ENOUGH = 512
 _NICE = 15
+#: Seconds that a training waits for one that is about to end.
+_WAIT = 5.0
 
 
 class Pictures(Protocol):
@@ -55,8 +59,8 @@ class FixedPictures:
 class Feed:
     """A pool of `size` pictures in `folder` that `workers` processes renew; a context manager.
 
-    Each start of the feed renders other pictures than the one before; only one training at a time may use a folder. Raises SemihandError where the folder
-    cannot be used or the processes end before there are enough pictures.
+    Each start of the feed renders other pictures than the one before. Raises SemihandError where another training uses
+    the folder, where it cannot be used, or where the processes end before there are enough pictures.
     """
 
     def __init__(self, folder, size: int = 3072, config: SceneConfig = SceneConfig(), workers: int | None = None, backgrounds=None):
@@ -64,10 +68,16 @@ class Feed:
         self.crop_factor = config.crop_factor
         self.provenance = {"rendered": "while training", "pool": size, "config": json.loads(json.dumps(asdict(config)))}
         self._workers = min(size, workers or max(1, (os.cpu_count() or 1) - 1))
-        self._backgrounds, self._processes = backgrounds, []
+        self._backgrounds, self._processes, self._lock = backgrounds, [], ExitStack()
 
     def __enter__(self) -> Feed:
-        generation = self._open_folder()
+        with ExitStack() as lock:
+            try:
+                lock.enter_context(exclusive(self.folder, _WAIT))
+            except OSError as error:
+                raise self._unusable(error) from error
+            generation = self._open_folder()
+            self._lock = lock.pop_all()
         context = multiprocessing.get_context("spawn")
         self._stop = context.Event()
         for number in range(self._workers):
@@ -88,6 +98,7 @@ class Feed:
             if process.is_alive():
                 process.terminate()
         self._processes = []
+        self._lock.close()
 
     def draw(self, count: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """`count` random pictures of those in the pool; none that is being replaced meanwhile."""
@@ -98,6 +109,9 @@ class Feed:
             batch = {name: np.array(self._arrays[name][rows]) for name in FIELDS}
             if (self._arrays["version"][rows] == before).all():
                 return batch
+
+    def _unusable(self, why: Exception) -> SemihandError:
+        return SemihandError(f"The pool of synthetic pictures {self.folder} cannot be used ({why}). Delete the folder.")
 
     def _open_folder(self) -> int:
         """Make or take over the arrays; returns how often this pool was started before."""
@@ -117,7 +131,7 @@ class Feed:
             record.with_suffix(".part").write_text(json.dumps(wanted | {"generation": found["generation"] + 1}))
             record.with_suffix(".part").replace(record)
         except (OSError, ValueError) as error:
-            raise SemihandError(f"The pool of synthetic pictures {self.folder} cannot be used ({error}). Delete the folder.") from error
+            raise self._unusable(error) from error
         return found["generation"]
 
     def _await_enough(self) -> None:

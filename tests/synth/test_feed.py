@@ -11,6 +11,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from semihand.errors import SemihandError
+from semihand.synth import feed as feed_module
 from semihand.synth.cache import FIELDS, Cache
 from semihand.synth.feed import Feed, FixedPictures, _open_pool
 from semihand.synth.scene import SceneConfig, SceneRenderer
@@ -124,6 +125,17 @@ def test_a_damaged_folder_is_one_sentence(tmp_path, damage):
     damage(folder)
     with pytest.raises(SemihandError, match="cannot be used.*Delete the folder"):
         Feed(folder, 4, SMALL, workers=1).__enter__()
+
+
+def test_two_trainings_do_not_share_a_pool(tmp_path, monkeypatch):
+    monkeypatch.setattr(feed_module, "_WAIT", 0.2)
+    folder = finished_pool(tmp_path / "pool")
+    with Feed(folder, 4, SMALL, workers=1) as first:
+        with pytest.raises(SemihandError, match="Another semihand has been changing"), Feed(folder, 4, SMALL, workers=1):
+            pass
+        assert all(process.is_alive() for process in first._processes)
+    with Feed(folder, 4, SMALL, workers=1):
+        pass
 
 
 def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
