@@ -252,13 +252,21 @@ class Finetuning:
     def _log(self, confidence: Confidence, losses: dict[str, float], spread: float) -> None:
         row = {
             "t": self.iteration, "seconds": round(self.seconds, 2), "rate": self.config.learning_rate(self.iteration),
-            "pass_rate": float(np.mean(confidence.gate)), "view_term": _median(confidence.view_term),
+            **self._in_use(confidence.gate), "view_term": _median(confidence.view_term),
             "registration_term": _median(confidence.bone_term), "confidence_median": _median(confidence.total),
             "spread": spread / self._spread,
         } | {name: round(losses.get(name, 0.0), 5) for name in LOSSES}  # fmt: skip
         self._history.append(row)
         if self.folder:
             append_csv(self.folder / "iterations.csv", row)
+
+    def _in_use(self, gate: np.ndarray) -> dict[str, float]:
+        """How many crops have a label that counts, and how many one of another teacher."""
+        own = gate * bool(self.config.pseudo_weight)
+        if self.taught is None:
+            return {"pass_rate": float(own.mean())}
+        taught = self.taught.weight.sum(axis=1) > 0
+        return {"pass_rate": float(np.maximum(own, taught).mean()), "teacher_rate": float(taught.mean())}
 
     def _log_step(self, parts: dict[str, float]) -> None:
         if self.folder:

@@ -267,6 +267,16 @@ class TestWhoTakesPart:
         assert_array_equal(gate(4) > 0, [False] * 4 + [True] * 2)
         assert (gate(0) > 0).all() and gate(6) is None
 
+    def test_labels_in_use_are_those_of_both_teachers(self, tuning, crops):
+        config, weight = replace(QUICK, readings=ReadingConfig(looks=3), teacher_weight=1.0), np.zeros((6, 21), np.float32)
+        weight[:3, 5] = 0.2
+        uv, depth = np.zeros((6, 21, 2), np.float32), np.zeros((6, 21), np.float32)
+        run = tuning(config, taught=TeacherLabels(uv, depth, weight, PRIOR_BONE_LENGTHS))
+        assert run._in_use(np.array([0, 0, 0, 0.5, 0, 0.1])) == pytest.approx({"pass_rate": 0.6, "teacher_rate": 0.5})
+        weight[:] = 1  # nobody is left to read
+        run = tuning(config, taught=TeacherLabels(uv, depth, weight, PRIOR_BONE_LENGTHS))
+        assert run._in_use(np.full(6, 0.7)) == {"pass_rate": 1.0, "teacher_rate": 1.0}
+
     @pytest.mark.parametrize("name", sorted(PROFILES))
     def test_profiles_run(self, tuning, name, tmp_path):
         config = named_profile(name, iterations=1, labelled=3, unlabelled=3)
