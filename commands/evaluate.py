@@ -26,6 +26,7 @@ def evaluate(
     overlay: Annotated[Path | None, typer.Option(metavar="DIR", help="With --data: write pictures of predicted and true joints, and a sheet with the worst first.")] = None,
     peer: Annotated[Path | None, typer.Option(metavar="FILE", help="With --data: MediaPipe's hand_landmarker.task adds its rows (needs the mediapipe package).")] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="With --video: folder for the report and the overlay video [default: NAME-eval].")] = None,
+    no_overlay: Annotated[bool, typer.Option("--no-overlay", help="With --video: write the report alone, no overlay video.")] = False,
     max_frames: Annotated[int | None, typer.Option(min=1, help="With --video: stop after so many frames.")] = None,
     f: Annotated[float | None, typer.Option(min=1.0, metavar="FX", help="With --video: focal length of the camera in pixels [default: 0.85 of the longer side].")] = None,
     hands: Annotated[int | None, typer.Option(min=1, max=8, help="With --video: track at most so many hands [default: 1].")] = None,
@@ -42,7 +43,7 @@ def evaluate(
     """
     of_data = {"--format": format, "--split": split, "--option": option, "--crop": crop, "--details": details,
                "--report": report, "--csv": csv, "--overlay": overlay, "--peer": peer}  # fmt: skip
-    of_video = {"--out": out, "--max-frames": max_frames, "--f": f, "--hands": hands}
+    of_video = {"--out": out, "--no-overlay": no_overlay, "--max-frames": max_frames, "--f": f, "--hands": hands}
     if bool(data) == bool(video):
         raise typer.BadParameter("Give either --data (labelled pictures) or --video (a video without labels).")
     _refuse(of_data if video else of_video, "--data" if video else "--video")
@@ -51,7 +52,7 @@ def evaluate(
     if video is not None:
         from ..evaluate.video import VideoEvalOptions, run_video_eval
 
-        limits = {"hands": hands or 1, "focal": f, "max_frames": max_frames}
+        limits = {"hands": hands or 1, "focal": f, "max_frames": max_frames, "overlay": not no_overlay}
         typer.echo(run_video_eval(VideoEvalOptions(video, tuple(model or ()), out, device, as_json=as_json, **limits)))
         return
     from ..evaluate.command import EvalOptions, run_eval

@@ -9,11 +9,13 @@ import sys
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from semihand.adapt import run
 from semihand.adapt.finetune import Finetuning
 from semihand.adapt.gate import Decision
 from semihand.adapt.run import AdaptOptions, adapt
+from semihand.cli import app
 from semihand.errors import SemihandError
 from semihand.evaluate.synthetic import export_synthetic
 from semihand.models.checkpoint import describe, save_checkpoint
@@ -148,6 +150,22 @@ def test_two_processes_of_torchrun_install_one_model(options, tmp_path):
     assert given.folder == tmp_path / "data" / "adaptations" / "toy" and (given.folder / "report.html").exists()
     with open(given.folder / "train.csv", newline="") as file:
         assert [row["step"] for row in csv.DictReader(file)] == ["1", "2", "3", "4"]  # one process writes
+
+
+def test_the_command_passes_a_data_set_on_and_torchrun_has_no_camera(monkeypatch):
+    given = []
+    monkeypatch.setattr(run, "adapt", lambda options: given.append(options))
+    done = CliRunner().invoke(app, ["adapt", "--from", "rhd", "--split", "train", "--limit", "700", "--teacher", "none"])
+    assert (done.exit_code, done.output) == (0, "")  # all processes but the first have nothing to tell
+    assert (given[0].source, given[0].split, given[0].limit, given[0].teacher) == ("rhd", "train", 700, "none")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert CliRunner().invoke(app, ["adapt", "--record"]).exit_code == 2
+
+
+def test_a_split_of_what_is_no_data_set_is_one_sentence(options, tmp_path):
+    (tmp_path / "pictures").mkdir()
+    with pytest.raises(SemihandError, match="is no data set, so it has no split train"):
+        adapt(options(source=str(tmp_path / "pictures"), split="train"))
 
 
 def test_too_few_hands_are_one_sentence(options, tmp_path):

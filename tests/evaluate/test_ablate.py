@@ -325,12 +325,13 @@ def test_the_command_passes_everything_on(toy, monkeypatch):
     given = []
     monkeypatch.setattr(ablate, "run_ablation", lambda options: given.append(options) or Outcome("the table", False))
     line = ["ablate", "--data", "d", "--pictures", "p", "--results", "r.csv", "--figure", "share", "--row", "vc", "--limit", "9",
-            "--set", "rate=5e-4", "--set", "stop_gradient=true", "--check-order", "--test", "t", "--test-split", "x"]  # fmt: skip
+            "--set", "rate=5e-4", "--set", "stop_gradient=true", "--check-order", "--test", "t", "--test-split", "x",
+            "--format", "stb", "--option", "wrist=none"]  # fmt: skip
     result = CliRunner().invoke(app, line)
     assert (result.exit_code, result.output) == (130, "the table\n")
     assert given == [AblateOptions(
         Path("d"), Path("p"), Path("r.csv"), ("vc",), figures=("share",), limit=9, test=Path("t"), test_split="x",
-        changes=(("rate", 0.0005), ("stop_gradient", True)), check_order=True,
+        changes=(("rate", 0.0005), ("stop_gradient", True)), check_order=True, format="stb", reader={"wrist": "none"},
     )]  # fmt: skip
 
 

@@ -275,7 +275,7 @@ def test_a_set_where_nothing_was_found_has_a_row_without_numbers():
         (), ("--data", "a", "--video", "b.mp4"), ("--data", "a", "--crop", "box"), ("--data", "a", "--hands", "2"),
         ("--data", "a", "--out", "b", "--f", "500"), ("--video", "b.mp4", "--csv", "c.csv"),
         ("--video", "b.mp4", "--split", "test"), ("--video", "b.mp4", "--details"), ("--data", "a", "--option", "wrist"),
-        ("--data", "a", "--json", "--details"), ("--data", "a", "--max-frames", "0"),
+        ("--data", "a", "--json", "--details"), ("--data", "a", "--no-overlay"), ("--data", "a", "--max-frames", "0"),
     ],
 )  # fmt: skip
 def test_wrong_usage_ends_with_2(arguments):
@@ -303,11 +303,12 @@ def test_what_cannot_be_evaluated_is_a_sentence(folders):
 def test_a_video_goes_to_its_own_evaluation(monkeypatch):
     seen = []
     monkeypatch.setattr("semihand.evaluate.video.run_video_eval", lambda options: seen.append(options) or "done")
-    done = run("--video", "in.mp4", "--model", "a", "--model", "b", "--f", 500, "--max-frames", 9, "--out", "o", "--json")
+    done = run("--video", "in.mp4", "--model", "a", "--model", "b", "--f", 500, "--max-frames", 9, "--out", "o", "--json", "--no-overlay")
     assert (done.exit_code, done.stdout) == (0, "done\n")
     (options,) = seen
     assert (options.video, options.models, options.out) == (Path("in.mp4"), ("a", "b"), Path("o"))
     assert (options.hands, options.focal, options.max_frames, options.as_json) == (1, 500.0, 9, True)
+    assert not options.overlay
 
 
 @pytest.fixture
