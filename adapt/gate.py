@@ -32,7 +32,8 @@ class GateConfig:
     weights: of the terms, each the mean log ratio before over after (a positive one is better). floors: added to both
     sides of a ratio, so that what is next to nothing can't decide. rendered: weight of the same ratio of the mean errors
     on rendered hands. level: share of bootstrap samples in which the
-    score must be above `margin`. least_spread, least_diversity: of those before. most_forgotten: log ratio by which the
+    score must be above `margin`. least_spread, least_diversity: of those before; least_diversity_nearer: where the new
+    network is nearer to the landmark model on most crops, as none is that gives every frame the same pose. most_forgotten: log ratio by which the
     error on rendered pictures may grow. least_seen: share of crops that must show a hand. least_poses: diversity of
     the recording over that of rendered hands.
     """
@@ -45,6 +46,7 @@ class GateConfig:
     samples: int = 2000
     least_spread: float = 0.85
     least_diversity: float = 0.75
+    least_diversity_nearer: float = 0.5
     most_forgotten: float = 0.25
     least_seen: float = 0.5
     least_poses: float = 0.2
@@ -82,6 +84,7 @@ def decide(before: Indicators, after: Indicators, config: GateConfig = GateConfi
     gains = crop_gains(before, after, config)
     score, low = _score(gains, before, after, config)
     terms = {name: _mean(values) for name, values in gains.items()} | _watched(before, after) | {"score_low": low}
+    terms["nearer"] = float((gains.get("detector_agreement", np.zeros(0)) > config.margin).sum() / max(1, len(before)))
     reason = _unfit(before, config) or _veto(terms, config)
     if reason is None and not low > config.margin:
         reason = _not_better(score, config)
@@ -173,7 +176,7 @@ def _veto(terms: dict[str, float], config: GateConfig) -> str | None:
         return "The new model gives no numbers any more."
     if terms["spread_kept"] < config.least_spread:
         return f"The new model's hands shrink to {terms['spread_kept']:.0%} of their size: it collapses."
-    if terms["diversity_kept"] < config.least_diversity:
+    if terms["diversity_kept"] < (config.least_diversity_nearer if terms["nearer"] > 0.5 else config.least_diversity):
         return (
             f"The new model's poses differ only {terms['diversity_kept']:.0%} as much as they should:"
             " it gives every frame the same pose."

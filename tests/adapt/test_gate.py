@@ -95,6 +95,17 @@ def test_vetoes_hold_against_any_gain(changes, word):
     assert not decision.accepted and word in decision.reason
 
 
+@pytest.mark.parametrize("agreement, missing, accepted", [(0.5, (), True), (2.0, (), False), (0.5, ("detector_agreement",), False)])
+def test_fewer_differences_are_forgiven_only_nearer_to_the_landmark_model(agreement, missing, accepted):
+    """Poses that differ 60 % as much; half of the landmark model's distance, or twice, or nobody knows."""
+    before = indicators(missing=missing)
+    after = indicators(0.5, seed=1, missing=missing, whole={"diversity": 0.36})
+    if not missing:
+        after.per_crop["detector_agreement"][:] = agreement * before.per_crop["detector_agreement"]
+    decision = decide(before, after)
+    assert decision.accepted is accepted and (accepted or "same pose" in decision.reason)
+
+
 @pytest.mark.parametrize(
     "changes, word",
     [
