@@ -33,9 +33,9 @@ class GateConfig:
     sides of a ratio, so that what is next to nothing can't decide. rendered: weight of the same ratio of the mean errors
     on rendered hands. level: share of bootstrap samples in which the
     score must be above `margin`. least_spread, least_diversity: of those before; least_diversity_nearer: where the new
-    network is nearer to the landmark model on most crops, as none is that gives every frame the same pose. most_forgotten: log ratio by which the
-    error on rendered pictures may grow. least_seen: share of crops that must show a hand. least_poses: diversity of
-    the recording over that of rendered hands.
+    network is nearer to the landmark model on most crops, as none is that gives every frame the same pose.
+    most_forgotten: log ratio by which the error on rendered pictures may grow. least_seen: share of crops that must show
+    a hand. least_poses: diversity of the recording over that of rendered hands.
     """
 
     weights: dict[str, float] = field(default_factory=lambda: dict(WEIGHTS))

@@ -78,9 +78,10 @@ def open_source(
     """Frames with a hand of a recording or a data set (see `datasets.open`), in the order of time.
 
     split: part of the data set, None for its first; limit: at most so many of its frames, evenly spread. crop "label"
-    (data sets only, for measuring): the labelled joints' box says where the hand is; nothing else of a label is used. "detector": the landmark model's joints say it. refine: read the landmarks of recorded frames
-    again, with the observer's draws (a recording holds those of one look). Raises SemihandError where the folder is
-    neither, holds no hand, or the crops are unknown.
+    (data sets only, for measuring): the labelled joints' box says where the hand is; nothing else of a label is used.
+    "detector": the landmark model's joints say it. refine: read the landmarks of recorded frames again, with the
+    observer's draws (a recording holds those of one look). Raises SemihandError where the folder is neither, holds no
+    hand, or the crops are unknown.
     """
     path = Path(path)
     if crop not in CROPS:

@@ -50,8 +50,9 @@ class AblateOptions:
 
     figures: names of FIGURES. rows: None for each figure's own. share: of the frames, from the first on, whose pictures
     are adapted to (1: all); None: two thirds, or all where there is a test set. test, test_split: measures instead of the
-    rest. format, reader: of both data sets, as `datasets.open.open_dataset` takes them. limit: at most so many frames of each. iterations, steps, batch: instead of the recipes' own, the same for every
-    row. changes: of the recipes, see `ablate_settings`. check_order: say whether the paper's order holds.
+    rest. format, reader: of both data sets, as `datasets.open.open_dataset` takes them. limit: at most so many frames of
+    each. iterations, steps, batch: instead of the recipes' own, the same for every row. changes: of the recipes, see
+    `ablate_settings`. check_order: say whether the paper's order holds.
     """
 
     data: Path
