@@ -1,17 +1,25 @@
 """Crops with landmarks: who is asked again, where, and what stays as it was."""
 
+import os
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from semihand.adapt.landmarks import Marks
+from semihand.adapt.landmarks import LandmarkObserver, Marks
 from semihand.adapt.sources import SourceFrame
 from semihand.adapt.tracked import SURE, tracked_crops
-from semihand.models.checkpoint import Checkpoint, describe
+from semihand.datasets.sequence import read_sequence
+from semihand.evaluate.predict import label_square
+from semihand.models.checkpoint import Checkpoint, describe, load_checkpoint
 from semihand.models.network import Hourglass
+from semihand.models.registry import checkpoint_of
 
+SHARED = Path(os.environ.get("SEMIHAND_SHARED", Path(__file__).resolve().parents[2] / "../shared"))
+FILM = SHARED / "real" / "ti1k-translation-2"
 CENTER = np.array([80.0, 60.0])
 
 
@@ -64,3 +72,18 @@ def test_surer_marks_do_not_move_a_crop(checkpoint, frame):
         assert_allclose(crop.image_to_crop, one.crop(checkpoint.info.crop_factor).image_to_crop)
     again = tracked_crops(frames, checkpoint, Observer())
     assert np.abs(again.crops[1].image_to_crop - crops.crops[1].image_to_crop).max() > 1e-3
+
+
+@pytest.mark.skipif(not FILM.is_dir(), reason=f"no real pictures at {FILM}")
+def test_real_hands_that_the_palm_detector_misses_are_seen():
+    """Six frames of a first-person film: hands near the picture's edge, known to nobody but the network."""
+    frames = read_sequence(FILM).frames[1:26:4]
+    observer, source = LandmarkObserver(), load_checkpoint(checkpoint_of("lite"))
+    missed = [frame for frame in frames if not observer(frame.read())]
+    assert len(missed) >= 4
+    given = [SourceFrame(f.image, 0.0, 0, f.handedness or "right", f.K, square=label_square(f)) for f in missed]
+    crops = tracked_crops(given, source, observer, again=False)
+    assert (crops.marks_presence > 0.5).all()
+    for frame, crop, marks_uv in zip(missed, crops.crops, crops.marks_uv):
+        away = np.linalg.norm(crop.uv_to_image(marks_uv) - frame.uv_label(), axis=-1)
+        assert np.nanmean(away) < 0.2 * label_square(frame)[1]
