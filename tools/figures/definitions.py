@@ -61,7 +61,7 @@ _TI1K = " ".join(f"--data {{real}}/ti1k-{kind}-{n}" for kind in ("rotation", "sc
 _START = ("lite.safetensors",)
 _EVAL = "semihand eval --model lite --json"
 _ABLATE = "semihand ablate --pictures {pictures}"
-_SHARES = "--figure share --figure sets --seeds 1 --steps 12 --batch 24"
+_SHARES = "--figure share --seeds 1 --steps 12 --batch 24"
 _ROWS = "--row baseline --row robust-control --row robust --row robust+detector"
 
 FIGURES: dict[str, Figure] = {
@@ -110,7 +110,8 @@ FIGURES: dict[str, Figure] = {
         tables.ablation, minutes=1500, alone=True, weights=_START,
     ),
     "unlabelled-ge": Figure(
-        {"rows": Step(f"{_ABLATE} --data {{real}}/ge-real-a --results {{out}}/share.csv {_SHARES}", "share.csv")},
+        {"rows": Step(f"{_ABLATE} --data {{real}}/ge-real-a --results {{out}}/share.csv {_SHARES} --figure sets",
+                      "share.csv")},
         tables.ablation, minutes=120, alone=True, weights=_START,
     ),
     "unlabelled-studio": Figure(
