@@ -121,14 +121,14 @@ def adapt(options: AdaptOptions) -> Adapted | None:
     """
     if options.check and not display_available():
         raise SemihandError("--check needs a window to click in, but there is no display. Leave --check out.")
-    process = Process.join(options.device)
+    process, observer = Process.join(options.device), LandmarkObserver()
     checkpoint_file = checkpoint_of(options.model)
     checkpoint = load_checkpoint(checkpoint_file)
     with process.first_before_others():
         if process.first:
             _make_folder(options)
-        frames, source_hash = _frames(options)
-    crops = _crops(frames, checkpoint, options)
+        frames, source_hash = _frames(options, observer)
+    crops = _crops(frames, checkpoint, options, observer)
     train_rows, held_rows = split_held_out(crops, seed=options.seed)
     train, held = crops.take(train_rows), crops.take(held_rows)
     config = options.config().for_crop(checkpoint.info.crop_factor)
@@ -198,17 +198,17 @@ def _make_folder(options: AdaptOptions) -> None:
         raise SemihandError(f"The folder {folder} could not be made: {error.strerror}. Choose another --out.") from error
 
 
-def _frames(options: AdaptOptions) -> tuple[list[SourceFrame], str]:
+def _frames(options: AdaptOptions, observer: LandmarkObserver) -> tuple[list[SourceFrame], str]:
     """Frames with a hand and the hash of where they come from; a video or pictures become a recording first."""
     path = Path(options.source).expanduser()
     if is_dataset(path):
-        frames = open_source(path, options.crop, LandmarkObserver(), split=options.split, limit=options.limit)
+        frames = open_source(path, options.crop, observer, split=options.split, limit=options.limit)
         return frames, f"{path.name}{f' {options.split}' if options.split else ''}, {len(frames)} pictures"
     if options.split:
         raise SemihandError(f"{options.source} is no data set, so it has no split {options.split}. Leave --split out.")
     folder = _recorded(path, options)
     recording = read_recording(folder)
-    return open_source(folder, options.crop, refine=options.teacher == "detector"), recording_hash(recording)
+    return open_source(folder, options.crop, observer, refine=options.teacher == "detector"), recording_hash(recording)
 
 
 def _recorded(path: Path, options: AdaptOptions) -> Path:
@@ -225,8 +225,8 @@ def _recorded(path: Path, options: AdaptOptions) -> Path:
     return made
 
 
-def _crops(frames: list[SourceFrame], checkpoint, options: AdaptOptions) -> CropSet:
-    crops = tracked_crops(frames, checkpoint, LandmarkObserver(), again=options.crop == "detector")
+def _crops(frames: list[SourceFrame], checkpoint, options: AdaptOptions, observer: LandmarkObserver) -> CropSet:
+    crops = tracked_crops(frames, checkpoint, observer, again=options.crop == "detector")
     if len(crops) < LEAST_CROPS:
         raise SemihandError(f"Only {len(crops)} frames show a hand, at least {LEAST_CROPS} are needed. Record a minute or two.")
     return crops

@@ -27,6 +27,8 @@ def tracked_crops(
     """
     factor, size = checkpoint.info.crop_factor, checkpoint.info.input_size
     first = cut_crops([(frame, frame.crop(factor)) for frame in frames], size)
+    if not again and all(map(_sure, frames)):
+        return first
     seen = predict(checkpoint.build().eval(), first)
     joints = [crop.uv_to_image(uv) for crop, uv in zip(first.crops, seen.uv)]
     crops = [frame.crop_round(uv, factor) for frame, uv in zip(frames, joints)] if again else first.crops
@@ -36,6 +38,10 @@ def tracked_crops(
 
 def _told(frame: SourceFrame, uv_image: np.ndarray, observer: LandmarkObserver) -> SourceFrame:
     """The frame with surer marks, where there are any."""
-    if frame.marks is not None and frame.marks.presence >= SURE:
+    if _sure(frame):
         return frame
     return replace(frame, marks=observer.near(frame.read(), uv_image, frame.marks))
+
+
+def _sure(frame: SourceFrame) -> bool:
+    return frame.marks is not None and frame.marks.presence >= SURE

@@ -61,8 +61,15 @@ _TI1K = " ".join(f"--data {{real}}/ti1k-{kind}-{n}" for kind in ("rotation", "sc
 _START = ("lite.safetensors",)
 _EVAL = "semihand eval --model lite --json"
 _ABLATE = "semihand ablate --pictures {pictures}"
-_SHARES = "--figure share --seeds 1 --steps 12 --batch 24"
+_GE, _STUDIO = "--data {real}/ge-real-a", "--data {studio}/train --test {studio}/test --limit 300"
 _ROWS = "--row baseline --row robust-control --row robust --row robust+detector"
+
+
+def _ablation(data: str, runs: str, minutes: int) -> Figure:
+    """A table of `ablate` with the steps that all of them have."""
+    step = Step(f"{_ABLATE} {data} --results {{out}}/ablation.csv {runs} --steps 12 --batch 24", "ablation.csv")
+    return Figure({"rows": step}, tables.ablation, minutes=minutes, alone=True, weights=_START)
+
 
 FIGURES: dict[str, Figure] = {
     "accuracy-real": Figure(
@@ -99,26 +106,10 @@ FIGURES: dict[str, Figure] = {
     "rendering": Figure(
         {"bench": Step("semihand bench --render --json")}, speed_tables.rendering, minutes=2, times="all", weights=(),
     ),
-    "ablation-ge": Figure(
-        {"rows": Step(f"{_ABLATE} --data {{real}}/ge-real-a --results {{out}}/ge.csv --seeds 3 --steps 12 --batch 24",
-                      "ge.csv")},
-        tables.ablation, minutes=1500, alone=True, weights=_START,
-    ),
-    "ablation-studio": Figure(
-        {"rows": Step(f"{_ABLATE} --data {{studio}}/train --test {{studio}}/test --limit 300 --results {{out}}/studio.csv "
-                      "--seeds 3 --steps 12 --batch 24", "studio.csv")},
-        tables.ablation, minutes=1500, alone=True, weights=_START,
-    ),
-    "unlabelled-ge": Figure(
-        {"rows": Step(f"{_ABLATE} --data {{real}}/ge-real-a --results {{out}}/share.csv {_SHARES} --figure sets",
-                      "share.csv")},
-        tables.ablation, minutes=120, alone=True, weights=_START,
-    ),
-    "unlabelled-studio": Figure(
-        {"rows": Step(f"{_ABLATE} --data {{studio}}/train --test {{studio}}/test --limit 300 --results {{out}}/share.csv "
-                      f"{_SHARES}", "share.csv")},
-        tables.ablation, minutes=120, alone=True, weights=_START,
-    ),
+    "ablation-ge": _ablation(_GE, "--seeds 3", minutes=1500),
+    "ablation-studio": _ablation(_STUDIO, "--seeds 3", minutes=1500),
+    "unlabelled-ge": _ablation(_GE, "--seeds 1 --figure share --figure sets", minutes=120),
+    "unlabelled-studio": _ablation(_STUDIO, "--seeds 1 --figure share", minutes=120),
     "adaptation-ge": Figure(
         {
             "label": Step(f"{_ABLATE} --data {{real}}/ge-real-a --share 1 --seeds 1 {_ROWS} "
