@@ -239,7 +239,7 @@ def _look(views: list[_View], frames, images, model) -> list[Prediction]:
     if not views:
         return []
     crops = [warp_crop(images[view.number], view.crop, model.info.input_size)[..., ::-1] for view in views]
-    uv_crop, depth_rel, mask, confidence = model.run(np.stack(crops))
+    uv_crop, depth_rel, mask, confidence = model.run(np.stack(crops))[:4]
     _refuse_broken(uv_crop, depth_rel, views, frames, model)
     return [
         Prediction(

@@ -24,7 +24,8 @@ class Prediction:
 
     uv (B, 21, 2): 64-grid pixels, centres at integers. depth (B, 21): units of the middle proximal phalanx,
     0 at the root. mask_logits (B, 64, 64). confidence (B, 21): logits, None on all stacks but the last.
-    Q (B, 21, h, w): heatmap probabilities.
+    Q (B, 21, h, w): heatmap probabilities. verdict (B, 2): logits of a hand being there and of its being a right (or
+    mirrored left) one, None of networks that do not say.
     """
 
     uv: Tensor
@@ -32,6 +33,7 @@ class Prediction:
     mask_logits: Tensor
     confidence: Tensor | None
     Q: Tensor
+    verdict: Tensor | None = None
 
 
 def cell_centres(size: int, device: torch.device | None = None) -> Tensor:
@@ -54,4 +56,4 @@ def decode(maps: StackMaps) -> Prediction:
     depth = (Q * depth_maps).sum((2, 3))
     depth = depth - depth[:, ROOT : ROOT + 1]
     confidence = None if maps.confidence is None else (Q.detach() * maps.confidence.float()).sum((2, 3))
-    return Prediction(torch.stack([u, v], -1), depth, maps.mask_logits.float(), confidence, Q)
+    return Prediction(torch.stack([u, v], -1), depth, maps.mask_logits.float(), confidence, Q, maps.verdict)

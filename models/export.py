@@ -19,16 +19,16 @@ from torch import Tensor, nn
 from ..errors import SemihandError
 from .checkpoint import atomic_file, load_checkpoint
 from .decode import decode
-from .model_file import INPUT_NAME, METADATA_KEY, OUTPUT_NAMES, Model, ModelInfo, open_model
+from .model_file import INPUT_NAME, METADATA_KEY, OUTPUT_NAMES, VERDICT_NAMES, Model, ModelInfo, open_model
 from .network import Hourglass, normalise
 
 log = logging.getLogger(__name__)
 
 OPSET = 17
 #: Largest allowed difference between Torch and ONNX Runtime: 64-grid pixels, bone units, probabilities.
-FLOAT_BOUNDS = {"uv": 0.02, "depth": 1e-3, "mask": 1e-3, "confidence": 1e-3}
+FLOAT_BOUNDS = {"uv": 0.02, "depth": 1e-3, "mask": 1e-3, "confidence": 1e-3, "presence": 1e-3, "right": 1e-3}
 #: The same for the mean difference of an 8-bit model, whose single values may be rounded farther.
-INT8_BOUNDS = {"uv": 0.25, "depth": 0.02, "mask": 0.02, "confidence": 0.02}
+INT8_BOUNDS = {"uv": 0.25, "depth": 0.02, "mask": 0.02, "confidence": 0.02, "presence": 0.05, "right": 0.05}
 
 _PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 _MOST_PICTURES = 64
@@ -50,15 +50,21 @@ class LiveModel(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, crop: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """crop (B, S, S, 3) uint8 RGB to uv, depth, mask and confidence as in `model_file.Model.run`."""
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of what `forward` answers with."""
+        return OUTPUT_NAMES + (VERDICT_NAMES if self.network.config.verdict else ())
+
+    def forward(self, crop: Tensor) -> tuple[Tensor, ...]:
+        """crop (B, S, S, 3) uint8 RGB to the values of `model_file.Output`, without those that the network does not say."""
         prediction = decode(self.network(normalise(crop.permute(0, 3, 1, 2)))[-1])
-        return (
+        answers = (
             prediction.uv,
             prediction.depth,
             prediction.mask_logits.sigmoid(),
             prediction.confidence.sigmoid(),
         )
+        return answers if prediction.verdict is None else (*answers, *prediction.verdict.sigmoid().unbind(1))
 
 
 def export(
@@ -110,9 +116,9 @@ def _trace(live: LiveModel, path: Path, size: int) -> None:
             (example,),
             path,
             input_names=[INPUT_NAME],
-            output_names=list(OUTPUT_NAMES),
+            output_names=list(live.outputs),
             opset_version=OPSET,
-            dynamic_axes={name: {0: "batch"} for name in (INPUT_NAME, *OUTPUT_NAMES)},
+            dynamic_axes={name: {0: "batch"} for name in (INPUT_NAME, *live.outputs)},
             dynamo=False,
         )
     model = onnx.load(path)
@@ -147,15 +153,15 @@ def _compare(live: LiveModel, model: Model, crops: np.ndarray, int8: bool) -> di
         expected = [output.numpy() for output in live(torch.from_numpy(crops))]
     # One crop at a time, so that the free batch size is checked too.
     rows = [model.run(crop[None]) for crop in crops]
-    found = [np.concatenate(outputs) for outputs in zip(*rows)]
+    found = [np.concatenate(outputs) for outputs in zip(*rows) if outputs[0] is not None]
     bounds, kind = (INT8_BOUNDS, "mean") if int8 else (FLOAT_BOUNDS, "largest")
     differences = {
         name: float((np.mean if int8 else np.max)(np.abs(e - f)))
-        for name, e, f in zip(OUTPUT_NAMES, expected, found)
+        for name, e, f in zip(live.outputs, expected, found)
     }
     for name, difference in differences.items():
         log.info("%-10s %s difference from Torch %.2g (bound %g)", name, kind, difference, bounds[name])
-    bad = [name for name in OUTPUT_NAMES if not differences[name] <= bounds[name]]
+    bad = [name for name in live.outputs if not differences[name] <= bounds[name]]
     if bad:
         values = ", ".join(f"{name} {differences[name]:.3g} (bound {bounds[name]})" for name in bad)
         raise SemihandError(

@@ -9,7 +9,7 @@ import os
 import sys
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnxruntime as ort
@@ -26,8 +26,10 @@ METADATA_KEY = "semihand"
 SCHEMA = 1
 INPUT_NAME = "crop"
 OUTPUT_NAMES = ("uv", "depth", "mask", "confidence")
-#: Of one crop, in the same order.
-OUTPUT_SHAPES = ((NUM_JOINTS, 2), (NUM_JOINTS,), (64, 64), (NUM_JOINTS,))
+#: Of networks that say whether their crop shows a hand, and which.
+VERDICT_NAMES = ("presence", "right")
+#: Of one crop, in the order of OUTPUT_NAMES and VERDICT_NAMES.
+OUTPUT_SHAPES = ((NUM_JOINTS, 2), (NUM_JOINTS,), (64, 64), (NUM_JOINTS,), (), ())
 WEIGHTS = Path(__file__).parent / "weights"
 #: Files in the weights folder that find hands and are no model of semihand's.
 DETECTOR_FILES = frozenset({"palm_detection", "hand_landmark"})
@@ -106,6 +108,22 @@ class ModelInfo:
         return self
 
 
+class Output(NamedTuple):
+    """A network's answer for B crops, float32.
+
+    uv (B, 21, 2) on the 64 grid; depth (B, 21) relative to the root in units of the middle proximal phalanx; mask
+    (B, 64, 64), confidence (B, 21), presence (B,) and right (B,) in [0, 1]: that the crop shows a hand, and that it is
+    a right hand (or a mirrored left one). The last two are None for networks that do not say.
+    """
+
+    uv: np.ndarray
+    depth: np.ndarray
+    mask: np.ndarray
+    confidence: np.ndarray
+    presence: np.ndarray | None = None
+    right: np.ndarray | None = None
+
+
 class Model:
     """An opened model file. Attributes: info (ModelInfo), provider ("cpu" | "cuda"), sha256, path."""
 
@@ -118,18 +136,22 @@ class Model:
         self.path = path
         self._session = session
 
-    def run(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of what `run` answers with."""
+        return tuple(output.name for output in self._session.get_outputs())
+
+    def run(self, crops: np.ndarray) -> Output:
         """Estimate the hands in crops (B, S, S, 3) uint8 RGB of right (or mirrored left) hands, S = input_size.
 
-        Returns float32 uv_crop (B, 21, 2) on the 64 grid, depth_rel (B, 21) in units of the middle proximal
-        phalanx, mask (B, 64, 64) in [0, 1], confidence (B, 21) in [0, 1]. Raises ValueError on another shape.
+        Raises ValueError on another shape.
         """
         size = self.info.input_size
         if crops.ndim != 4 or crops.shape[1:] != (size, size, 3) or crops.dtype != np.uint8:
             raise ValueError(f"crops are {crops.shape} {crops.dtype}, not (B, {size}, {size}, 3) uint8")
         if not len(crops):
-            return tuple(np.zeros((0, *shape), np.float32) for shape in OUTPUT_SHAPES)
-        return tuple(self._session.run(OUTPUT_NAMES, {INPUT_NAME: np.ascontiguousarray(crops)}))
+            return Output(*(np.zeros((0, *shape), np.float32) for _, shape in zip(self.outputs, OUTPUT_SHAPES)))
+        return Output(*self._session.run(self.outputs, {INPUT_NAME: np.ascontiguousarray(crops)}))
 
 
 def data_dir() -> Path:
@@ -268,7 +290,7 @@ def _open(
         ) from error
     text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
     names = tuple(output.name for output in session.get_outputs())
-    if text is None or names != OUTPUT_NAMES:
+    if text is None or names not in (OUTPUT_NAMES, OUTPUT_NAMES + VERDICT_NAMES):
         raise SemihandError(f"{path} is an ONNX model of another kind. Models of semihand: {_names()}.")
     return session, ModelInfo.from_json(text, path)
 

@@ -1,7 +1,9 @@
-"""The stacked hourglass that turns one hand crop into 2.5D maps, a mask and a confidence (SemiHand Sec. 4).
+"""The hourglass that turns one hand crop into 2.5D maps, a mask and a confidence (SemiHand Sec. 4).
 
-One class for both sizes: `PAPER` is the two-stack, 256-channel network with 64x64 input and maps, `LITE` the
-CPU size with 96x96 input and 24x24 maps. `decode.decode` turns the maps into joints.
+One class for three sizes: `PAPER` is the two-stack, 256-channel network with 64x64 input and maps, `LITE` the size for
+slow CPUs with 96x96 input and 24x24 maps, `BASE` one hourglass whose way down is MediaPipe's landmark encoder (see
+`encoder`), with 128x128 input and 32x32 maps, that also says whether it sees a hand and which. `decode.decode` turns
+the maps into joints.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import SemihandError
+from .encoder import CHANNELS, Features, LandmarkEncoder
 from .joints import NUM_JOINTS
 
 #: Side of the grid on which joints and mask are given, whatever the network's own input and maps.
@@ -21,14 +24,18 @@ CROP_GRID = 64
 #: Range of the learned soft-argmax sharpness; outside it the softmax is flat or its gradient vanishes.
 BETA_RANGE = (1.0, 50.0)
 
-_MAP_SIZE = {(64, "stride1"): 64, (96, "stride4"): 24, (128, "stride4"): 32}
+_MAP_SIZE = {
+    (64, "stride1"): 64, (96, "stride4"): 24, (128, "stride4"): 32, (128, "landmark"): 32, (160, "landmark"): 40,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class NetworkConfig:
     """Size and layout of a `Hourglass`.
 
-    widths: channels at each resolution, finest first; one pooling between two of them.
+    stem: "stride1" or "stride4" convolutions, or the "landmark" encoder, which is the whole way down. widths: channels
+    at each resolution, finest first; one pooling between two of them. With the encoder: of the way up at strides 4, 8
+    and 16.
     bottleneck_divisor, bottleneck_min: inner width of a residual block is max(min, out // divisor).
     crop_factor: side of the square crop over the longer side of the joints' box.
     Raises SemihandError where a value makes no network.
@@ -56,6 +63,10 @@ class NetworkConfig:
             ),
             (2 ** (len(self.widths) - 1) <= self.map_size, "fewer widths than halvings of the maps"),
             (self.blocks_per_position >= 1 and self.stacks >= 1, "blocks_per_position and stacks at least 1"),
+            (
+                self.stem != "landmark" or (len(self.widths) == len(CHANNELS) - 1 and self.stacks == 1),
+                "three widths and one stack with the landmark encoder",
+            ),
             (self.norm in ("batch", "group"), 'norm "batch" or "group"'),
             (
                 self.bottleneck_divisor >= 1 and self.bottleneck_min > 0 and self.bottleneck_min % 8 == 0,
@@ -71,6 +82,16 @@ class NetworkConfig:
     def map_size(self) -> int:
         """Side of the heatmaps in cells."""
         return _MAP_SIZE.get((self.input_size, self.stem), 0)
+
+    @property
+    def mask_cells(self) -> int:
+        """Mask values along a side of one map cell."""
+        return 1 if self.map_size == CROP_GRID else 2
+
+    @property
+    def verdict(self) -> bool:
+        """Whether the network says if its crop shows a hand, and of which side."""
+        return self.stem == "landmark"
 
     def bottleneck(self, width: int) -> int:
         """Inner channels of a residual block with `width` outputs."""
@@ -93,6 +114,8 @@ class NetworkConfig:
 
 PAPER = NetworkConfig("paper")
 LITE = NetworkConfig("lite", input_size=96, stem="stride4", widths=(64, 128, 192, 256), crop_factor=1.4)
+#: With a crop of 1.25 times the joints' box a hand has about the size in pixels that the encoder was trained for.
+BASE = NetworkConfig("base", input_size=128, stem="landmark", widths=(64, 96, 128), stacks=1, crop_factor=1.25)
 
 
 class StackMaps(NamedTuple):
@@ -100,13 +123,15 @@ class StackMaps(NamedTuple):
 
     heat (B, 21, h, w): heatmap logits, the sharpness beta already applied.
     depth (B, 21, h, w): relative depth in units of the middle proximal phalanx, root not yet subtracted.
-    mask_logits (B, 64, 64). confidence (B, 21, h, w): logits, on the last stack only.
+    mask_logits (B, 64, 64). confidence (B, 21, h, w): logits, on the last stack only. verdict (B, 2): logits of "the
+    crop shows a hand" and of "it is a right hand (or a mirrored left one)", only of networks that have it.
     """
 
     heat: Tensor
     depth: Tensor
     mask_logits: Tensor
     confidence: Tensor | None = None
+    verdict: Tensor | None = None
 
 
 def normalise(pixels: Tensor) -> Tensor:
@@ -159,7 +184,28 @@ class HourglassLevel(nn.Module):
         return self.keep(x) + F.interpolate(coarse, scale_factor=2.0, mode="nearest")
 
 
-def _stem(config: NetworkConfig) -> nn.Sequential:
+class WayUp(nn.Module):
+    """The way up over the landmark encoder's features: at each stride the coarser map and a skip connection."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        widths, (*skips, deepest) = config.widths, CHANNELS
+        self.skips = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in zip(skips, widths))
+        self.reduce = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in zip((*widths[1:], deepest), widths))
+        self.blocks = nn.ModuleList(_residuals(config, width, width) for width in widths)
+
+    def forward(self, features: Features) -> Tensor:
+        """To (B, widths[0], S/4, S/4)."""
+        x = features[-1]
+        for level in reversed(range(len(self.skips))):
+            coarse = F.interpolate(self.reduce[level](x), scale_factor=2.0, mode="nearest")
+            x = self.blocks[level](self.skips[level](features[level]) + coarse)
+        return x
+
+
+def _stem(config: NetworkConfig) -> nn.Module:
+    if config.stem == "landmark":
+        return LandmarkEncoder()
     width = config.widths[0]
 
     def convolution(inputs: int, outputs: int, size: int, stride: int) -> list[nn.Module]:
@@ -185,21 +231,21 @@ class Stack(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         width = config.widths[0]
-        self.hourglass = HourglassLevel(config)
+        self.hourglass = WayUp(config) if config.stem == "landmark" else HourglassLevel(config)
         self.after = _residuals(config, width, width)
         self.mix = nn.Sequential(nn.Conv2d(width, width, 1, bias=False), _norm(config, width), nn.ReLU())
-        self.head = nn.Conv2d(width, 2 * NUM_JOINTS + (CROP_GRID // config.map_size) ** 2, 1)
+        self.head = nn.Conv2d(width, 2 * NUM_JOINTS + config.mask_cells**2, 1)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor | Features) -> tuple[Tensor, Tensor]:
         """Features (B, C, h, w) and raw maps (B, 42 + mask channels, h, w), the maps always in float32."""
         feature = self.mix(self.after(self.hourglass(x)))
-        return feature, _float32_conv(self.head, feature)
+        return feature, _float32(self.head, feature)
 
 
-def _float32_conv(conv: nn.Conv2d, x: Tensor) -> Tensor:
+def _float32(head: nn.Module, x: Tensor) -> Tensor:
     """Heads stay in float32 under autocast: bfloat16 logits times beta would be off by tenths."""
     with torch.autocast(x.device.type, enabled=False):
-        return conv(x.float())
+        return head(x.float())
 
 
 class Hourglass(nn.Module):
@@ -216,6 +262,7 @@ class Hourglass(nn.Module):
         self.feed_maps = nn.ModuleList(nn.Conv2d(maps, width, 1) for _ in range(config.stacks - 1))
         self.confidence = nn.Conv2d(width, NUM_JOINTS, 1)
         self.beta = nn.Parameter(torch.full((NUM_JOINTS,), config.beta_init))
+        self.verdict = nn.Linear(CHANNELS[-1], 2) if config.verdict else None
         self._initialise()
 
     def _initialise(self) -> None:
@@ -230,20 +277,23 @@ class Hourglass(nn.Module):
 
         Training may feed another S that the poolings divide: the maps are smaller or larger, the grid is the same.
         """
+        if self.verdict is not None:  # the encoder knows colours from 0 to 1
+            x = (x + 2) / 4
         x = self.stem(x)
+        verdict = None if self.verdict is None else _float32(self.verdict, x[-1].float().mean((2, 3)))
         outputs = []
         for i, stack in enumerate(self.stacks):
             feature, maps = stack(x)
             last = i == len(self.stacks) - 1
-            outputs.append(self._split(maps, _float32_conv(self.confidence, feature) if last else None))
+            outputs.append(self._split(maps, *((_float32(self.confidence, feature), verdict) if last else (None, None))))
             if not last:
                 x = x + self.feed_feature[i](feature) + self.feed_maps[i](maps)
         return outputs
 
-    def _split(self, maps: Tensor, confidence: Tensor | None) -> StackMaps:
+    def _split(self, maps: Tensor, confidence: Tensor | None, verdict: Tensor | None) -> StackMaps:
         heat, depth = maps[:, :NUM_JOINTS], maps[:, NUM_JOINTS : 2 * NUM_JOINTS]
-        mask = F.pixel_shuffle(maps[:, 2 * NUM_JOINTS :], CROP_GRID // self.config.map_size)
+        mask = F.pixel_shuffle(maps[:, 2 * NUM_JOINTS :], self.config.mask_cells)
         if mask.shape[-1] != CROP_GRID:  # fed pictures of another size than its own
             mask = F.interpolate(mask, size=(CROP_GRID, CROP_GRID), mode="bilinear", align_corners=False)
         beta = self.beta.clamp(*BETA_RANGE)[:, None, None]
-        return StackMaps(beta * heat, depth, mask[:, 0], confidence)
+        return StackMaps(beta * heat, depth, mask[:, 0], confidence, verdict)

@@ -83,7 +83,7 @@ class Estimator:
         crops = [crop_camera(K, box.center, box.side, box.roll, box.handedness == "left") for box in boxes]
         batch = self._pictures(image, crops)
         cropped = perf_counter()
-        uv_crop, depth_rel, mask, confidence = _finite(*self.model.run(batch))
+        uv_crop, depth_rel, mask, confidence = _finite(*self.model.run(batch)[:4])
         estimated = perf_counter()
         hands = self._lift(crops, uv_crop, depth_rel, mask, confidence)
         stages = np.diff([start, cropped, estimated, perf_counter()]) * 1e3
