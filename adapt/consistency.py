@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..models.decode import Prediction
-from .losses import LossConfig, pose_distance
+from ..train.losses import LossConfig, pose_distance
 from .views import View
 
 #: Literal pixel sums of mask terms are divided by the number of joints, as the pose terms are means over joints.

@@ -32,10 +32,10 @@ from ..models.decode import decode
 from ..models.network import normalise
 from ..synth.feed import Pictures
 from .crops import CropSet
-from .ema import Ema
+from ..train.ema import Ema
 from .halves import Answers, LabelledHalf, Labels, UnlabelledHalf
-from .logs import append_csv
-from .process import Process
+from ..train.logs import append_csv
+from ..train.process import Process
 from .profiles import FinetuneConfig
 from .pseudo_labels import Confidence, PseudoLabels
 from .readings import ReadingLabels

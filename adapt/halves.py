@@ -15,11 +15,11 @@ from torch import Tensor
 from ..models.camera import GRID
 from ..models.circles import CircleModel, CrossModalConfig, pixels_per_unit
 from ..models.decode import Prediction
-from .augment import jitter
-from .batches import to_tensors
+from ..train.augment import jitter
+from ..train.batches import to_tensors
 from .consistency import pose_loss, view_loss, within
 from .crops import WIDE_GRID, CropSet
-from .losses import Target, heatmap_cross_entropy, supervised_loss
+from ..train.losses import Target, heatmap_cross_entropy, supervised_loss
 from .profiles import FinetuneConfig
 from .views import View, draw_diversity, draw_perturbation, wide_pictures
 

@@ -33,7 +33,7 @@ from ..models.lifting import MAX_ROOT_DEPTH, bone_lengths, lift
 from ..models.network import Hourglass
 from ..models.registration import register
 from ..synth.cache import Cache
-from . import validate
+from ..train import validate
 from .crops import CropSet
 from .pseudo_labels import inside
 from .views import Poses, View, ViewConfig, draw_diversity, draw_perturbation, predict

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 
 from ..errors import SemihandError
 from ..models.joints import WRIST
-from .augment import AugmentConfig
-from .losses import PAPER_LOSS, LossConfig
+from ..train.augment import AugmentConfig
+from ..train.losses import PAPER_LOSS, LossConfig
 from .pseudo_labels import LabelConfig
 from .readings import ReadingConfig
 from .views import ViewConfig

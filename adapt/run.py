@@ -29,14 +29,14 @@ from .finetune import Finetuning
 from .gate import Decision, decide, split_held_out
 from .indicators import measure, synthetic_slice
 from .landmarks import LandmarkObserver
-from .process import Process
+from ..train.process import Process
 from .profiles import FinetuneConfig, named_profile
 from ..record.recording import read_recording, recording_folder, recording_hash, resolve_recording
 from ..record.session import RecordOptions, record
 from ..report.adaptation import terminal_summary, write_report
 from .sources import SourceFrame, open_source
 from .teacher import detector_labels
-from .validate import score
+from ..train.validate import score
 from .tracked import tracked_crops
 from .views import predict
 

@@ -36,8 +36,8 @@ def pretrain(
       semihand synth cache --out cache/val --seed 9000 --count 2048 --upright 1
       semihand pretrain --out runs/lite --pictures cache/train --validation cache/val --minutes 90
     """
-    from ..adapt.losses import PAPER_LOSS, LossConfig
-    from ..adapt.pretrain import PretrainConfig, Pretraining
+    from ..train.losses import PAPER_LOSS, LossConfig
+    from ..train.pretrain import PretrainConfig, Pretraining
     from ..models.network import LITE, PAPER
     from ..synth.cache import open_cache, open_caches
 

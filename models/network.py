@@ -290,7 +290,7 @@ class Hourglass(nn.Module):
                 x = x + self.feed_feature[i](feature) + self.feed_maps[i](maps)
         return outputs
 
-    def _split(self, maps: Tensor, confidence: Tensor | None, verdict: Tensor | None) -> StackMaps:
+    def _split(self, maps: Tensor, confidence: Tensor | None, verdict: Tensor | None = None) -> StackMaps:
         heat, depth = maps[:, :NUM_JOINTS], maps[:, NUM_JOINTS : 2 * NUM_JOINTS]
         mask = F.pixel_shuffle(maps[:, 2 * NUM_JOINTS :], self.config.mask_cells)
         if mask.shape[-1] != CROP_GRID:  # fed pictures of another size than its own

@@ -7,7 +7,7 @@ import torch
 from torch.testing import assert_close
 
 from semihand.adapt.consistency import joint_mean, pose_loss, view_loss, within
-from semihand.adapt.losses import PAPER_LOSS, LossConfig
+from semihand.train.losses import PAPER_LOSS, LossConfig
 from semihand.adapt.views import View
 from semihand.models.decode import Prediction
 

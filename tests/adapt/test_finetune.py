@@ -17,10 +17,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 from torch.testing import assert_close
 
 from semihand.adapt import finetune
-from semihand.adapt.batches import relative_depth
+from semihand.train.batches import relative_depth
 from semihand.adapt.crops import WIDE_GRID
 from semihand.adapt.finetune import Finetuning
-from semihand.adapt.process import Process
+from semihand.train.process import Process
 from semihand.adapt.profiles import PAPER, PROFILES, ROBUST, FinetuneConfig, named_profile
 from semihand.adapt.pseudo_labels import LabelConfig
 from semihand.adapt.readings import ReadingConfig
@@ -402,7 +402,7 @@ CHILD = """
 import os, pickle, sys, time
 from pathlib import Path
 import torch
-from semihand.adapt.batches import relative_depth
+from semihand.train.batches import relative_depth
 from semihand.adapt.crops import WIDE_GRID
 from semihand.adapt.finetune import Finetuning
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from semihand.adapt.augment import AugmentConfig
+from semihand.train.augment import AugmentConfig
 from semihand.adapt.halves import Answers, LabelledHalf, Labels, UnlabelledHalf
-from semihand.adapt.losses import PAPER_LOSS
+from semihand.train.losses import PAPER_LOSS
 from semihand.adapt.profiles import FinetuneConfig
 from semihand.adapt.views import ViewConfig
 from semihand.models.circles import NUM_CIRCLES, CircleModel, pixels_per_unit

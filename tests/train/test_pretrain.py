@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from semihand.adapt import pretrain
-from semihand.adapt.augment import AugmentConfig
-from semihand.adapt.pretrain import PretrainConfig, Pretraining, parameter_groups
-from semihand.adapt.validate import score
+from semihand.train import pretrain
+from semihand.train.augment import AugmentConfig
+from semihand.train.pretrain import PretrainConfig, Pretraining, parameter_groups
+from semihand.train.validate import score
 from semihand.errors import SemihandError
 from semihand.models.checkpoint import load_checkpoint, load_training_state
 from semihand.models.network import PAPER, Hourglass

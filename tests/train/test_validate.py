@@ -8,9 +8,9 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from semihand.adapt.augment import prepare
-from semihand.adapt.batches import fetch
-from semihand.adapt.validate import contact_sheet, errors, predict, score
+from semihand.train.augment import prepare
+from semihand.train.batches import fetch
+from semihand.train.validate import contact_sheet, errors, predict, score
 from semihand.models.decode import cell_centres
 from semihand.models.network import Hourglass, StackMaps
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from semihand.adapt.losses import (
+from semihand.train.losses import (
     PAPER_LOSS, LossConfig, Target, confidence_loss, heatmap_cross_entropy, mask_loss, masked_mean, pose_distance,
     supervised_loss,
 )  # fmt: skip

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from semihand.adapt.augment import AugmentConfig, center_transforms, draw_transforms, jitter, prepare, warp
+from semihand.train.augment import AugmentConfig, center_transforms, draw_transforms, jitter, prepare, warp
 from semihand.synth.scene import SceneConfig, SceneRenderer
 from semihand.synth.sensor import SensorConfig
 
