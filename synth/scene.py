@@ -24,13 +24,19 @@ BLOCK = 256
 
 @dataclass(frozen=True)
 class SceneConfig:
-    """What to draw. size: pixels of the picture; crop_factor: its side over the longer side of the joints' box."""
+    """What to draw. size: pixels of the picture; crop_factor: its side over the longer side of the joints' box.
+
+    upright: share of raised hands as a webcam sees them, own_eyes: as their owner sees them; the rest from all sides.
+    second_hand, held_object, occluder, empty: shares of pictures with another hand, a thing in the hand, one before
+    it, and no hand at all. distance_m: of the hand from the camera.
+    """
 
     size: int = 160
     crop_factor: float = 1.9
     upright: float = 0.8
-    second_hand: float = 0.12
-    held_object: float = 0.1
+    own_eyes: float = 0.15
+    second_hand: float = 0.18
+    held_object: float = 0.15
     occluder: float = 0.06
     empty: float = 0.03
     distance_m: tuple = (0.25, 1.2)
@@ -75,12 +81,15 @@ def _any_rotation(rng):
     return q * np.sign(np.linalg.det(q))
 
 
-def draw_view(rng, upright: float):
+def draw_view(rng, upright: float, own_eyes: float = 0.0):
     """(3, 3) hand frame (y to the fingers, z out of the palm) -> camera; mostly raised hands as a webcam sees them.
 
     Views along the arm from the elbow are left out: there the arm hides the hand.
     """
-    if rng.random() > upright:
+    kind = rng.random()
+    if kind < own_eyes:
+        return _owners_view(rng)
+    if kind > own_eyes + upright * (1 - own_eyes):
         view = _any_rotation(rng)
         while view[2, 1] > 0.8:
             view = _any_rotation(rng)
@@ -90,7 +99,18 @@ def draw_view(rng, upright: float):
         facing = _turn(1, np.pi) @ facing
     roll = rng.normal(0, 0.4) if rng.random() < 0.92 else rng.uniform(-np.pi, np.pi)
     pitch = np.clip(rng.normal(0, 0.5), -1.0, 1.5)
-    return _turn(2, roll) @ _turn(0, pitch) @ _turn(1, rng.normal(0, 0.7)) @ facing
+    yaw = rng.normal(0, 0.7) if rng.random() < 0.75 else rng.uniform(-2.4, 2.4)  # seen from its edge and beyond
+    return _turn(2, roll) @ _turn(0, pitch) @ _turn(1, yaw) @ facing
+
+
+def _owners_view(rng):
+    """A hand before its owner's own eyes: mostly its back, the arm coming from below, fingers up or away."""
+    facing = np.diag([1.0, -1.0, -1.0])
+    if rng.random() < 0.75:
+        facing = _turn(1, np.pi) @ facing
+    pitch = rng.uniform(-1.0, 0.3)  # mostly with the fingers' end away from the eyes
+    view = _turn(2, rng.normal(0, 0.6)) @ _turn(0, pitch) @ _turn(1, rng.normal(0, 0.6)) @ facing
+    return view if view[2, 1] < 0.8 else _owners_view(rng)
 
 
 def _draw_hand(rng, asset, view, scale, shape, mirrored=False):
@@ -138,7 +158,7 @@ class SceneRenderer:
     def _draw_meshes(self, rng):
         """Joints (21, 3) mm of the main hand and all meshes, in the crop's virtual camera."""
         config, asset = self.config, self.asset
-        view, scale, shape = draw_view(rng, config.upright), rng.uniform(0.93, 1.07), int(rng.integers(len(asset.vertices)))
+        view, scale, shape = draw_view(rng, config.upright, config.own_eyes), rng.uniform(0.93, 1.07), int(rng.integers(len(asset.vertices)))
         joints, vertices = _draw_hand(rng, asset, view, scale, shape)
         distance = np.exp(rng.uniform(*np.log(config.distance_m))) * MM
         shift = self._centering_shift(joints, distance)
@@ -171,7 +191,7 @@ class SceneRenderer:
         mirrored = rng.random() < 0.85
         other = draw_view(rng, self.config.upright)
         _, vertices = _draw_hand(rng, self.asset, other, scale, shape, mirrored)
-        angle, reach = rng.uniform(0, 2 * np.pi), rng.uniform(70, 170)
+        angle, reach = rng.uniform(0, 2 * np.pi), rng.uniform(45, 170)
         aside = np.array([np.cos(angle) * reach, 0.6 * np.sin(angle) * reach, rng.normal(0, 60)])
         triangles = self.asset.triangles[:, ::-1] if mirrored else self.asset.triangles
         return Mesh(vertices + shift + aside, np.ascontiguousarray(triangles), rest, surface, shade.OTHER_HAND)

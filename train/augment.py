@@ -7,7 +7,7 @@ same for image, mask and joints. Relative depth does not change: the crop's virt
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +19,9 @@ from .losses import Target
 @dataclass(frozen=True)
 class AugmentConfig:
     """Ranges. crop_factor (low, high): side of the crop over the joints' box; turn: standard deviation in radians;
-    shift: share of the side; colour: strengths; probabilities of grey pictures and erased rectangles."""
+    any_turn: share of crops turned anyhow; shift: share of the side; colour: strengths; probabilities of grey pictures
+    and erased rectangles. beside, mirrored: shares of crops that look past the hand, and that show it as the other
+    hand; they only teach networks that say whether there is a hand and which."""
 
     crop_factor: tuple = (1.22, 1.85)
     turn: float = 0.25
@@ -30,6 +32,12 @@ class AugmentConfig:
     contrast: tuple = (0.7, 1.3)
     grey: float = 0.08
     erase: float = 0.15
+    beside: float = 0.0
+    mirrored: float = 0.0
+
+
+#: For networks with a verdict: crops are tighter, and turned more, as not all who ask turn their crops upright.
+VERDICT_AUGMENT = AugmentConfig(crop_factor=(1.08, 1.65), turn=0.3, any_turn=0.15, beside=0.05, mirrored=0.1)
 
 
 def _uniform(count, low, high, like):
@@ -45,6 +53,10 @@ def draw_transforms(count: int, cached_factor: float, config: AugmentConfig, lik
     scale = torch.exp(_uniform(count, low, high, like))
     cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
     shift = (torch.rand(count, 2, device=like.device) * 2 - 1) * config.shift * 2 * scale[:, None]
+    if config.beside:
+        way, far = _uniform(count, -math.pi, math.pi, like), _uniform(count, 1.1, 1.8, like) * scale
+        past = torch.stack([torch.cos(way), torch.sin(way)], 1) * far[:, None]
+        shift = torch.where((torch.rand(count, device=like.device) < config.beside)[:, None], past, shift)
     return torch.stack([torch.stack([cos, -sin, shift[:, 0]], 1), torch.stack([sin, cos, shift[:, 1]], 1)], 1)
 
 
@@ -55,15 +67,15 @@ def center_transforms(count: int, cached_factor: float, crop_factor: float, like
 
 
 def warp(image: Tensor, mask: Tensor, uv: Tensor, transforms: Tensor, size: int):
-    """Crop images (B, 3, S, S) float, masks (B, 1, s, s) float in [0, 1] and joints uv (B, 21, 2) of the S grid.
+    """Crop images (B, 3, S, S) float, masks (B, m, s, s) float in [0, 1] and joints uv (B, 21, 2) of the S grid.
 
-    Returns images (B, 3, size, size), masks (B, 64, 64) and uv on the 64 grid.
+    Returns images (B, 3, size, size), masks (B, m, 64, 64) and uv on the 64 grid.
     """
     count, cached = image.shape[0], image.shape[-1]
     grid = F.affine_grid(transforms, (count, 1, size, size), align_corners=False)
     image = F.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=False)
     grid = F.affine_grid(transforms, (count, 1, 64, 64), align_corners=False)
-    mask = F.grid_sample(mask, grid, mode="bilinear", padding_mode="zeros", align_corners=False)[:, 0]
+    mask = F.grid_sample(mask, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     place = (uv + 0.5) / cached * 2 - 1 - transforms[:, None, :, 2]
     place = torch.linalg.solve(transforms[:, None, :, :2], place[..., None])[..., 0]
     return image, mask, (place + 1) * 32 - 0.5
@@ -90,17 +102,26 @@ def jitter(image: Tensor, config: AugmentConfig) -> Tensor:
 def prepare(batch: dict, cached_factor: float, size: int, config: AugmentConfig | None, crop_factor: float):
     """A batch of the cache -> images (B, 3, size, size) in 0..255 and their Target.
 
-    batch: image (B, S, S, 3) uint8, mask (B, s, s) uint8, uv, depth, present, on the training device.
+    batch: image (B, S, S, 3) uint8, mask (B, s, s) uint8, uv, depth, present, on the training device; weight (B, 21) and
+    known (B, s, s) uint8 where not every label counts fully and the mask is not known everywhere.
     config None: the plain centred crop.
     """
     image = batch["image"].permute(0, 3, 1, 2).float()
-    mask = batch["mask"][:, None].float() / 255
-    count = len(image)
+    mask = batch["mask"].float() / 255
+    known = batch["known"].float() / 255 if "known" in batch else torch.ones_like(mask)
+    count, weight, mirrored = len(image), batch.get("weight"), None
     if config is None:
         transforms = center_transforms(count, cached_factor, crop_factor, image)
     else:
         transforms = draw_transforms(count, cached_factor, config, image)
-    image, mask, uv = warp(image, mask, batch["uv"], transforms, size)
+    if config is not None and (config.beside or config.mirrored):
+        mirrored = torch.rand(count, device=image.device) < config.mirrored
+        transforms[mirrored, :, 0] *= -1
+        weight = torch.ones_like(batch["depth"]) if weight is None else weight
+    image, masks, uv = warp(image, torch.stack([mask, known], 1), batch["uv"], transforms, size)
     if config is not None:
         image = jitter(image, config)
-    return image, Target(uv, batch["depth"], mask, batch["present"])
+    target = Target(uv, batch["depth"], masks[:, 0], batch["present"], weight, masks[:, 1], mirrored)
+    if mirrored is not None:
+        target = replace(target, weight=weight * (target.shown & ~mirrored)[:, None])
+    return image, target

@@ -18,34 +18,69 @@ from torch import Tensor
 
 from ..errors import SemihandError
 from ..models.decode import Prediction, cell_centres
+from ..models.network import CROP_GRID
 
 #: Radius in 64-grid pixels within which a joint counts as well placed, for the confidence.
 CONFIDENT_WITHIN = 4.0
+MIRRORED_WEIGHT = 4.0
 
 
 @dataclass(frozen=True)
 class Target:
     """Truth of a batch. uv (B, 21, 2), depth (B, 21), mask (B, 64, 64) in [0, 1], present (B,) bool.
 
-    inside (B, 21) bool: joints within the crop; the others teach nothing about their place.
+    weight (B, 21) in [0, 1]: how much each joint's label counts, None: fully. known (B, 64, 64) in [0, 1]: where the
+    mask is known, None: everywhere. mirrored (B,) bool: the crop shows the other hand, None: never.
     """
 
     uv: Tensor
     depth: Tensor
     mask: Tensor
     present: Tensor
+    weight: Tensor | None = None
+    known: Tensor | None = None
+    mirrored: Tensor | None = None
 
     @property
     def inside(self) -> Tensor:
-        within = ((self.uv > -0.5) & (self.uv < 63.5)).all(-1)
-        return within & self.present[:, None]
+        """(B, 21) bool: joints within the crop; the others teach nothing about their place."""
+        return self._within & self.present[:, None]
+
+    @property
+    def counts(self) -> Tensor:
+        """(B, 21): how much each joint teaches about its place."""
+        return self.inside if self.weight is None else self.inside * self.weight
+
+    @property
+    def shown(self) -> Tensor:
+        """(B,) bool: the crop shows most of a hand."""
+        return self.present & (self._within.float().mean(1) > 0.6)
+
+    @property
+    def absent(self) -> Tensor:
+        """(B,) bool: the crop shows no hand, or little of one; neither `shown` nor `absent` where it is hard to say."""
+        return ~self.present | (self._within.float().mean(1) < 0.15)
+
+    @property
+    def _within(self) -> Tensor:
+        return ((self.uv > -0.5) & (self.uv < CROP_GRID - 0.5)).all(-1)
+
+
+def concatenate(targets: list[Target]) -> Target:
+    """Targets of several parts of a batch as one. weight: full where a part has none."""
+    weights = [torch.ones_like(one.depth) if one.weight is None else one.weight for one in targets]
+    mirrored = [torch.zeros_like(one.present) if one.mirrored is None else one.mirrored for one in targets]
+    columns = {name: torch.cat([getattr(one, name) for one in targets]) for name in ("uv", "depth", "mask", "present", "known")}
+    plain = all(one.weight is None and one.mirrored is None for one in targets)
+    return Target(**columns, **({} if plain else {"weight": torch.cat(weights), "mirrored": torch.cat(mirrored)}))
 
 
 @dataclass(frozen=True)
 class LossConfig:
     """pose "squared": Eq. 2 to the letter; "absolute": its robust form, with depth_weight already a root.
 
-    heatmap_weight: cross-entropy of the heatmap to a Gaussian of one cell; 0 in the paper.
+    heatmap_weight: cross-entropy of the heatmap to a Gaussian of one cell; 0 in the paper. verdict_weight: whether
+    there is a hand, and which, for networks that say it.
     """
 
     pose: str = "absolute"
@@ -55,6 +90,7 @@ class LossConfig:
     mask_weight: float = 0.5
     heatmap_weight: float = 0.5
     confidence_weight: float = 0.1
+    verdict_weight: float = 0.1
 
     def __post_init__(self):
         if self.pose not in ("squared", "absolute") or self.mask not in ("l1", "bce"):
@@ -87,11 +123,13 @@ def heatmap_cross_entropy(log_q: Tensor, uv_true: Tensor) -> Tensor:
     return -torch.einsum("bkhw,bkh,bkw->bk", log_q, gauss_v, gauss_u)
 
 
-def mask_loss(logits: Tensor, mask: Tensor, kind: str) -> Tensor:
-    """Pixel mean, the last term of Eq. (3) or its cross-entropy form."""
+def mask_loss(logits: Tensor, mask: Tensor, kind: str, known: Tensor | None = None) -> Tensor:
+    """Pixel mean, the last term of Eq. (3) or its cross-entropy form, over the pixels that are known."""
     if kind == "l1":
-        return (logits.sigmoid() - mask).abs().mean()
-    return F.binary_cross_entropy_with_logits(logits, mask)
+        loss = (logits.sigmoid() - mask).abs()
+    else:
+        loss = F.binary_cross_entropy_with_logits(logits, mask, reduction="none")
+    return loss.mean() if known is None else masked_mean(loss, known)
 
 
 def confidence_loss(prediction: Prediction, target: Target) -> Tensor:
@@ -99,21 +137,38 @@ def confidence_loss(prediction: Prediction, target: Target) -> Tensor:
     with torch.no_grad():
         error = (prediction.uv - target.uv).norm(dim=-1)
         wanted = torch.exp(-error / CONFIDENT_WITHIN) * target.inside
-    return F.binary_cross_entropy_with_logits(prediction.confidence, wanted)
+    if target.weight is None:
+        return F.binary_cross_entropy_with_logits(prediction.confidence, wanted)
+    loss = F.binary_cross_entropy_with_logits(prediction.confidence, wanted * target.shown[:, None], reduction="none")
+    return masked_mean(loss, torch.where(target.absent[:, None], torch.ones_like(target.weight), target.weight))
+
+
+def verdict_loss(verdict: Tensor, target: Target) -> Tensor:
+    """Cross-entropies of "shows a hand" and, where it does, of "is not mirrored". verdict (B, 2) logits."""
+    shown, mirrored = target.shown, target.mirrored
+    if mirrored is None:
+        mirrored = torch.zeros_like(shown)
+    presence = F.binary_cross_entropy_with_logits(verdict[:, 0], shown.float(), reduction="none")
+    right = F.binary_cross_entropy_with_logits(verdict[:, 1], (~mirrored).float(), reduction="none")
+    # Mirrored crops are the rare ones; without more weight "right" would be the safe answer.
+    balance = shown * torch.where(mirrored, MIRRORED_WEIGHT, 1.0)
+    return masked_mean(presence, (shown | target.absent).float()) + masked_mean(right, balance)
 
 
 def supervised_loss(predictions: list[Prediction], log_q: list[Tensor], target: Target, config: LossConfig):
     """Eq. (3), averaged over stacks. Returns the loss and its parts (dict of floats-to-be, detached) for the log."""
-    keep = target.inside
+    keep = target.counts
     parts = {"pose": 0.0, "mask": 0.0, "heatmap": 0.0}
     for prediction, log_probability in zip(predictions, log_q):
         distance = pose_distance(prediction.uv, prediction.depth, target.uv, target.depth, config)
         parts["pose"] += masked_mean(distance, keep) * config.pose_weight
-        parts["mask"] += mask_loss(prediction.mask_logits, target.mask, config.mask) * config.mask_weight
+        parts["mask"] += mask_loss(prediction.mask_logits, target.mask, config.mask, target.known) * config.mask_weight
         if config.heatmap_weight:
             entropy = heatmap_cross_entropy(log_probability, target.uv)
             parts["heatmap"] += masked_mean(entropy, keep) * config.heatmap_weight
     parts = {name: part / len(predictions) for name, part in parts.items()}
     parts["confidence"] = confidence_loss(predictions[-1], target) * config.confidence_weight
+    if predictions[-1].verdict is not None and config.verdict_weight:
+        parts["verdict"] = verdict_loss(predictions[-1].verdict, target) * config.verdict_weight
     total = sum(parts.values())
     return total, {name: float(part) if isinstance(part, float) else part.detach() for name, part in parts.items()}

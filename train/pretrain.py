@@ -1,4 +1,5 @@
-"""Supervised pre-training on synthetic hands: the loop, visible from top to bottom.
+"""Pre-training on synthetic hands with exact labels and on many people's hands with a teacher's: the loop, visible
+from top to bottom.
 
 Runs unchanged on one CPU, one GPU, or many under `torchrun` (one process a device, gradients averaged by DDP).
 """
@@ -33,13 +34,16 @@ from ..models.checkpoint import (
     save_training_state,
 )
 from ..models.decode import decode
+from ..models.encoder import landmark_weights
 from ..models.network import Hourglass, NetworkConfig, normalise
+from ..synth.background import window
 from ..synth.cache import Cache
-from .augment import AugmentConfig, prepare
+from .augment import VERDICT_AUGMENT, AugmentConfig, prepare
 from .batches import fetch, sample_rows
 from .ema import Ema
 from .logs import append_csv
-from .losses import LossConfig, supervised_loss
+from .losses import LossConfig, Target, concatenate, supervised_loss
+from .pool import CROP_FACTOR, Pool
 from .process import Process
 from .validate import Scores, contact_sheet, score
 
@@ -51,7 +55,11 @@ class PretrainConfig:
     """What one pre-training does. Give `minutes` of training time or `samples` to see, not both.
 
     train_size: pixels of the pictures fed, default the network's own; a smaller size learns the coarse part faster.
-    schedule: "cosine", or "steps" as in the paper (a tenth of the rate at 60 % and again at 90 %).
+    schedule: "cosine"; "stable": the full rate, and a straight way down in the last `decay` of the budget, so that a
+    training can be prolonged (--resume goes on before the way down); "steps" as in the paper (a tenth of the rate at
+    60 % and again at 90 %). people: share of the batch from a pool of unlabelled pictures. empty: share of the batch
+    that is a background without any hand. thaw: first layer of a landmark encoder that is trained, at encoder_rate
+    (None: none).
     """
 
     samples: int | None = None
@@ -64,18 +72,24 @@ class PretrainConfig:
     ema: float = 0.998
     clip: float = 5.0
     bf16: bool = True
-    compile: bool = False
+    decay: float = 0.25
+    people: float = 0.5
+    empty: float = 0.05
+    thaw: int | None = 16
+    encoder_rate: float = 1e-4
     seed: int = 0
     validate_every_s: float = 240.0
     train_size: int | None = None
     loss: LossConfig = field(default_factory=LossConfig)
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    augment: AugmentConfig | None = None
 
     def __post_init__(self):
         if (self.samples is None) == (self.minutes is None):
             raise SemihandError("Pre-training needs either --samples or --minutes, not both and not neither.")
-        if self.schedule not in ("cosine", "steps"):
-            raise SemihandError(f"Schedule {self.schedule!r} is unknown: cosine or steps.")
+        if self.schedule not in ("cosine", "stable", "steps"):
+            raise SemihandError(f"Schedule {self.schedule!r} is unknown: cosine, stable or steps.")
+        if not 0 < self.decay <= 1 or not 0 <= self.people < 1 or not 0 <= self.empty < 1:
+            raise SemihandError(f"Shares lie between 0 and 1: decay {self.decay}, people {self.people}, empty {self.empty}.")
         if self.batch < 2:
             raise SemihandError(f"Batch {self.batch} is too small: batch statistics need at least 2 pictures.")
 
@@ -84,20 +98,40 @@ class PretrainConfig:
         share = samples / self.samples if self.samples else seconds / 60.0 / self.minutes
         return min(1.0, share)
 
-    def learning_rate(self, step: int, progress: float) -> float:
-        """Rate after a linear warm-up."""
+    def rate_factor(self, step: int, progress: float) -> float:
+        """Of the full rate, after a linear warm-up."""
         if self.schedule == "steps":
             factor = 1.0 if progress < 0.6 else 0.1 if progress < 0.9 else 0.01
+        elif self.schedule == "stable":
+            factor = min(1.0, max(0.01, (1 - progress) / self.decay))
         else:
             factor = 0.5 * (1 + math.cos(math.pi * progress)) + 0.005
-        return self.rate * factor * min(1.0, (step + 1) / self.warmup_steps)
+        return factor * min(1.0, (step + 1) / self.warmup_steps)
 
 
-def parameter_groups(network: torch.nn.Module, weight_decay: float) -> list[dict]:
-    """Decay only convolution kernels, not biases, norms and sharpness."""
-    kernels = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1]
-    return [{"params": kernels, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+def parameter_groups(network: Hourglass, config: PretrainConfig) -> list[dict]:
+    """What is trained, each group with its full `rate`. Decay only kernels, not biases, norms and sharpness."""
+    encoder = list(network.stem.parameters()) if network.config.stem == "landmark" else []
+    inside = {id(p) for p in encoder}
+    rest = [p for p in network.parameters() if id(p) not in inside]
+    groups = [
+        ([p for p in rest if p.ndim > 1], config.rate, config.weight_decay),
+        ([p for p in rest if p.ndim <= 1], config.rate, 0.0),
+        ([p for p in encoder if p.requires_grad], config.encoder_rate, 0.1 * config.weight_decay),
+    ]
+    return [{"params": params, "lr": rate, "rate": rate, "weight_decay": decay} for params, rate, decay in groups if params]
+
+
+def new_network(config: NetworkConfig) -> Hourglass:
+    """A network before its training: the landmark encoder with its released weights, the rest random."""
+    network = Hourglass(config)
+    if config.stem == "landmark":
+        weights, answers = landmark_weights()
+        network.stem.load_state_dict(weights)
+        with torch.no_grad():
+            for row, name in enumerate(("presence", "handedness")):
+                network.verdict.weight[row], network.verdict.bias[row] = answers[name][0][0], answers[name][1][0]
+    return network
 
 
 def _check(network: NetworkConfig, config: PretrainConfig, pictures: int, world: int) -> None:
@@ -107,7 +141,7 @@ def _check(network: NetworkConfig, config: PretrainConfig, pictures: int, world:
             f"{pictures} pictures make no batch of {config.batch} for each of {world} processes."
             " Render more or lower --batch."
         )
-    step = network.input_size // network.map_size * 2 ** (len(network.widths) - 1)
+    step = network.input_size // network.map_size * 2 ** (len(network.widths) - (network.stem != "landmark"))
     if config.train_size and config.train_size % step:
         raise SemihandError(f"--train-size {config.train_size} is not a multiple of {step}, as {network.name} needs.")
 
@@ -130,18 +164,28 @@ class Pretraining:
     """
 
     def __init__(self, folder, network: NetworkConfig, config: PretrainConfig, cache: Cache, validation: Cache,
-                 device: str = "auto", init=None):  # fmt: skip
+                 device: str = "auto", init=None, pool: Pool | None = None, backgrounds: list | None = None):  # fmt: skip
+        """pool: people's pictures, half of every batch. backgrounds: RGB pictures without hands, some of every batch."""
         self.folder, self.config, self.cache, self.validation = Path(folder), config, cache, validation
+        self.pool, self.backgrounds = pool, backgrounds or []
         self.process = Process.join(device)
         _check(network, config, len(cache), self.process.world)
         torch.manual_seed(config.seed + 1000 * self.process.rank)
-        self.network = Hourglass(network)
+        self.network = new_network(network)
         if init is not None:
             _start_from(self.network, init)
         self.network = self.network.to(self.process.device, memory_format=torch.channels_last)
+        if network.stem == "landmark":
+            self.network.stem.thaw(config.thaw)
+        self._augment = config.augment or (VERDICT_AUGMENT if network.verdict else AugmentConfig())
         self.ema = Ema(self.network, config.ema)
-        self.optimizer = torch.optim.AdamW(parameter_groups(self.network, config.weight_decay), lr=config.rate, fused=True)
+        self.optimizer = torch.optim.AdamW(parameter_groups(self.network, config), fused=True)
         self.step, self.samples, self.seconds, self.init = 0, 0, 0.0, init
+
+    @property
+    def people(self) -> int:
+        """Pictures of people in a batch."""
+        return round(self.config.people * self.config.batch) if self.pool else 0
 
     @property
     def _size(self) -> int:
@@ -150,6 +194,10 @@ class Pretraining:
     def resume(self) -> None:
         """Go on from the folder's last saved state."""
         state = load_training_state(self.folder / "state.pt")
+        if self.config.schedule == "stable" and (self.folder / "stable.pt").exists():
+            before = load_training_state(self.folder / "stable.pt")
+            if self.config.progress(state.samples_seen, state.extra["seconds"]) < 1 - self.config.decay:
+                state = before  # the budget has grown: not from the end of the way down
         if state.config != self.network.config:
             raise SemihandError(f"{self.folder} trains the network {state.config.name!r} of another shape; give its own options.")
         self.network.load_state_dict(state.network)
@@ -166,8 +214,12 @@ class Pretraining:
         """Train to the end of the budget; returns the averaged network's scores on the validation pictures."""
         self._make_folder()
         forward, batches, bar = self._forward_module(), self._batches(), self._bar()
+        stable = self.config.progress(self.samples, self.seconds) >= 1 - self.config.decay
         clock, last_check = time.monotonic(), self.seconds
         while (progress := self.config.progress(self.samples, self.seconds)) < 1.0:
+            if not stable and progress >= 1 - self.config.decay and self.config.schedule == "stable":
+                self._save_state("stable.pt")  # a longer training goes on from here
+                stable = True
             parts = self._train_step(forward, next(batches), progress)
             now = time.monotonic()
             self.seconds, clock = self._shared_clock(self.seconds + now - clock), now
@@ -190,7 +242,7 @@ class Pretraining:
     def _batches(self):
         """Row numbers of the batches to come; a resumed run goes on where the interrupted one was."""
         rng = np.random.default_rng([self.config.seed, 0, 1])
-        rows = sample_rows(len(self.cache), self.config.batch, self.process.rank, self.process.world, rng)
+        rows = sample_rows(len(self.cache), self.config.batch - self.people, self.process.rank, self.process.world, rng)
         return itertools.islice(rows, self.step, None)
 
     def _bar(self) -> tqdm:
@@ -199,10 +251,9 @@ class Pretraining:
         return tqdm(total=100, initial=done, unit="%", disable=self.process.rank > 0, bar_format=form)
 
     def _forward_module(self):
-        module = self.network
-        if self.process.world > 1:
-            module = torch.nn.parallel.DistributedDataParallel(module)
-        return torch.compile(module) if self.config.compile else module
+        if self.process.world == 1:
+            return self.network
+        return torch.nn.parallel.DistributedDataParallel(self.network)
 
     def _shared_clock(self, seconds: float) -> float:
         """All processes follow the first one's clock, so that they stop at the same step."""
@@ -214,13 +265,10 @@ class Pretraining:
 
     def _train_step(self, forward, rows, progress: float) -> dict:
         config, device = self.config, self.process.device
-        rate = config.learning_rate(self.step, progress)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = group["rate"] * config.rate_factor(self.step, progress)
         self.network.train()
-        size, factor = self._size, self.network.config.crop_factor
-        batch = fetch(self.cache, rows, device)
-        image, target = prepare(batch, self.cache.config["crop_factor"], size, config.augment, factor)
+        image, target = self._pictures(rows)
         image = normalise(image).contiguous(memory_format=torch.channels_last)
         with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
             stacks = forward(image)
@@ -230,12 +278,30 @@ class Pretraining:
             raise SemihandError(f"The loss became {loss.item()} at step {self.step}. Lower --rate; the last state is kept.")
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), config.clip)
+        torch.nn.utils.clip_grad_norm_([p for p in self.network.parameters() if p.requires_grad], config.clip)
         self.optimizer.step()
         self.ema.update(self.network)
         self.step += 1
-        self.samples += len(rows) * self.process.world
+        self.samples += len(image) * self.process.world
         return parts
+
+    def _pictures(self, rows) -> tuple[torch.Tensor, Target]:
+        """One batch: rendered hands of these rows, people's hands, and some places without any; images in 0..255."""
+        size, factor, device = self._size, self.network.config.crop_factor, self.process.device
+        rng = np.random.default_rng([self.config.seed, 2, self.step, self.process.rank])
+        batch = fetch(self.cache, rows, device)
+        parts = [prepare(batch, self.cache.config["crop_factor"], size, self._augment, factor)]
+        if self.people:
+            drawn = {name: tensor.to(device) for name, tensor in self.pool.draw(self.people, rng).items()}
+            parts.append(prepare(drawn, CROP_FACTOR, size, self._augment, factor))
+        image, target = torch.cat([image for image, _ in parts]), concatenate([target for _, target in parts])
+        if self.backgrounds:
+            for i in np.flatnonzero(rng.random(len(image)) < self.config.empty):
+                place = window(rng, self.backgrounds[rng.integers(len(self.backgrounds))], size).clip(0, 255)
+                image[i] = torch.from_numpy(place).permute(2, 0, 1)
+                for tensor, value in ((target.present, False), (target.mask, 0), (target.known, 1)):
+                    tensor[i] = value
+        return image, target
 
     def _log_step(self, parts: dict, bar, progress: float) -> None:
         if self.process.rank > 0:
@@ -260,13 +326,17 @@ class Pretraining:
         log.info("%d samples, %.1f min: %s", self.samples, self.seconds / 60, scores)
         # The weights first: they are refused where they are not finite, and then the last good state stays.
         save_checkpoint(self.folder / f"{network.config.name}.safetensors", network.state_dict(), self._describe(scores), "fp16")
-        save_training_state(self.folder / "state.pt", TrainingState(
-            network.config, self.step, self.samples, self.network.state_dict(), network.state_dict(),
-            self.optimizer.state_dict(), rng_state(), {"seconds": self.seconds},
-        ))  # fmt: skip
+        self._save_state("state.pt")
         if final:
             contact_sheet(network, self.validation, self.folder / "predictions.png", worst, self.process.device, self._size)
         return scores
+
+    def _save_state(self, name: str) -> None:
+        if self.process.rank == 0:
+            save_training_state(self.folder / name, TrainingState(
+                self.network.config, self.step, self.samples, self.network.state_dict(), self.ema.network.state_dict(),
+                self.optimizer.state_dict(), rng_state(), {"seconds": self.seconds},
+            ))  # fmt: skip
 
     def _plot(self, group: str, row: dict) -> None:
         """The same numbers for TensorBoard."""
@@ -281,6 +351,6 @@ class Pretraining:
         told = provenance(
             " ".join(["semihand", *sys.argv[1:]]), self.config.seed, self.samples,
             training=asdict(self.config), pictures=self.cache.provenance, validation=asdict(scores),
-            init=Path(self.init).name if self.init else None,
+            init=Path(self.init).name if self.init else None, people=self.pool.provenance if self.pool else None,
         )  # fmt: skip
         return describe(self.network.config, told)

@@ -1,14 +1,15 @@
 """The supervised losses: SemiHand Eq. 2 and 3 by hand, and what each part teaches."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch.testing import assert_close
 
 from semihand.train.losses import (
-    PAPER_LOSS, LossConfig, Target, confidence_loss, heatmap_cross_entropy, mask_loss, masked_mean, pose_distance,
-    supervised_loss,
+    PAPER_LOSS, LossConfig, Target, concatenate, confidence_loss, heatmap_cross_entropy, mask_loss, masked_mean, pose_distance,
+    supervised_loss, verdict_loss,
 )  # fmt: skip
 from semihand.errors import SemihandError
 from semihand.models.decode import Prediction, cell_centres, decode
@@ -204,3 +205,55 @@ def test_weights_scale_their_parts():
 def test_unknown_losses_are_refused(values):
     with pytest.raises(SemihandError, match=next(iter(values.values()))):
         LossConfig(**values)
+
+
+def crops(*places, present=True, **more):
+    """A target whose hands have this share of their joints inside the crop."""
+    uv = torch.full((len(places), 21, 2), 100.0)
+    for row, share in enumerate(places):
+        uv[row, : round(21 * share)] = 30.0
+    return target(len(places), uv=uv, present=torch.full((len(places),), present), **more)
+
+
+def test_a_crop_shows_a_hand_or_none_or_is_hard_to_say():
+    truth = crops(1.0, 0.7, 0.4, 0.0)
+    assert truth.shown.tolist() == [True, True, False, False]
+    assert truth.absent.tolist() == [False, False, False, True]
+    empty = crops(1.0, 0.0, present=False)
+    assert empty.absent.all() and not empty.shown.any()
+
+
+def test_verdict_by_hand():
+    truth = crops(1.0, 0.0, mirrored=torch.tensor([False, False]))
+    sure = torch.tensor([[20.0, 20.0], [-20.0, 20.0]])
+    assert verdict_loss(sure, truth) < 1e-6
+    # Nobody asks which hand an empty crop shows, nor anything of a crop that is hard to say.
+    assert verdict_loss(sure * torch.tensor([[1, 1], [1, -1]]), truth) < 1e-6
+    assert verdict_loss(torch.tensor([[20.0, 20.0], [20.0, 0.0]]), crops(1.0, 0.4)) < 1e-6
+    assert_close(verdict_loss(torch.zeros(2, 2), truth), torch.tensor(2 * math.log(2)))
+    mirrored = crops(1.0, 1.0, mirrored=torch.tensor([True, False]))
+    wrong = torch.tensor([[20.0, 20.0], [20.0, 20.0]])
+    assert_close(verdict_loss(wrong, mirrored), torch.tensor(20.0 * 4 / 5), atol=1e-3, rtol=0)
+
+
+def test_weights_and_unknown_mask_cells_do_not_teach():
+    truth = target(1, weight=torch.tensor([[1.0] * 20 + [0.0]]), known=torch.zeros(1, 64, 64))
+    truth.known[0, :32] = 1
+    away = torch.zeros(1, 21, 2)
+    away[0, 20] = 9.0
+    prediction = prediction_at(truth, uv=away, confidence=confidences(truth, 4.0))
+    prediction.mask_logits[0, 32:] *= -1
+    loss, parts = supervised_loss([prediction], [uniform_log_q(truth)], truth, LossConfig())
+    assert parts["pose"] == 0 and parts["mask"] < 1e-6
+    full = replace(truth, weight=None, known=None)
+    _, parts = supervised_loss([prediction], [uniform_log_q(truth)], full, LossConfig())
+    assert parts["pose"] > 0.05 and parts["mask"] > 1
+
+
+def test_parts_of_a_batch_become_one_target():
+    plain, weighed = target(2, known=torch.ones(2, 64, 64)), target(1, known=torch.zeros(1, 64, 64), weight=torch.full((1, 21), 0.5))
+    both = concatenate([plain, weighed])
+    assert both.uv.shape == (3, 21, 2) and both.known.mean() == pytest.approx(2 / 3)
+    assert_close(both.weight[:, 0], torch.tensor([1.0, 1.0, 0.5]))
+    assert not both.mirrored.any()
+    assert concatenate([plain, plain]).weight is None

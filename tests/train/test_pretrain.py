@@ -5,6 +5,7 @@ import sys
 from dataclasses import replace
 
 import cv2
+import numpy as np
 import pytest
 import torch
 from torch.testing import assert_close
@@ -15,7 +16,8 @@ from semihand.train.pretrain import PretrainConfig, Pretraining, parameter_group
 from semihand.train.validate import score
 from semihand.errors import SemihandError
 from semihand.models.checkpoint import load_checkpoint, load_training_state
-from semihand.models.network import PAPER, Hourglass
+from semihand.models.encoder import landmark_weights
+from semihand.models.network import BASE, PAPER, Hourglass
 from semihand.synth.cache import Cache
 
 CPU = torch.device("cpu")
@@ -50,20 +52,19 @@ def rows_of(path):
 def test_budget_and_rate_by_hand():
     config = PretrainConfig(samples=1000, rate=0.01, warmup_steps=10)
     assert config.progress(250, 1e9) == 0.25 and config.progress(2000, 0) == 1.0
-    assert config.learning_rate(0, 0.0) == pytest.approx(0.01 * 1.005 / 10)
-    assert config.learning_rate(9, 0.0) == pytest.approx(0.01 * 1.005)
-    assert config.learning_rate(500, 0.5) == pytest.approx(0.01 * 0.505)
-    assert config.learning_rate(999, 1.0) == pytest.approx(0.01 * 0.005)
-    steps = replace(config, schedule="steps")
-    assert [steps.learning_rate(99, p) for p in (0.59, 0.61, 0.89, 0.91)] == pytest.approx(
-        [1e-2, 1e-3, 1e-3, 1e-4]
-    )
+    assert config.rate_factor(0, 0.0) == pytest.approx(1.005 / 10)
+    assert config.rate_factor(9, 0.0) == pytest.approx(1.005)
+    assert config.rate_factor(500, 0.5) == pytest.approx(0.505)
+    assert config.rate_factor(999, 1.0) == pytest.approx(0.005)
+    steps, stable = replace(config, schedule="steps"), replace(config, schedule="stable", decay=0.2)
+    assert [steps.rate_factor(99, p) for p in (0.59, 0.61, 0.89, 0.91)] == pytest.approx([1, 0.1, 0.1, 0.01])
+    assert [stable.rate_factor(99, p) for p in (0, 0.8, 0.9, 1.0)] == pytest.approx([1, 1, 0.5, 0.01])
     assert PretrainConfig(minutes=2.0).progress(10**9, 30.0) == 0.25
 
 
 @pytest.mark.parametrize("values, words", [
     ({}, "either --samples or --minutes"), ({"samples": 9, "minutes": 1.0}, "not both"),
-    ({"samples": 9, "schedule": "linear"}, "'linear'"), ({"samples": 9, "batch": 1}, "Batch 1"),
+    ({"samples": 9, "schedule": "linear"}, "'linear'"), ({"samples": 9, "people": 1.0}, "people 1.0"), ({"samples": 9, "batch": 1}, "Batch 1"),
 ])  # fmt: skip
 def test_impossible_configurations_are_refused(values, words):
     with pytest.raises(SemihandError, match=words):
@@ -72,7 +73,7 @@ def test_impossible_configurations_are_refused(values, words):
 
 def test_only_kernels_decay(micro):
     network = Hourglass(micro)
-    decayed, plain = parameter_groups(network, 0.01)
+    decayed, plain = parameter_groups(network, PretrainConfig(samples=9, weight_decay=0.01))
     assert decayed["weight_decay"] == 0.01 and plain["weight_decay"] == 0.0
     assert len(decayed["params"]) + len(plain["params"]) == len(list(network.parameters()))
     assert all(p.ndim == 4 for p in decayed["params"])
@@ -244,3 +245,69 @@ def test_init_starts_from_the_weights_of_a_checkpoint(few, micro, tmp_path):
     assert second.step == 0
     with pytest.raises(SemihandError, match="'micro' of another shape than 'paper'"):
         Pretraining(tmp_path / "third", PAPER, QUICK, few, few, "cpu", init=file)
+
+
+class People:
+    """A pool of two people's crops that remembers what was drawn."""
+
+    provenance = {"data": "people"}
+
+    def __init__(self):
+        self.drawn = []
+
+    def draw(self, count, rng):
+        value = int(rng.integers(200))
+        self.drawn.append(value)
+        return {
+            "image": torch.full((count, 98, 98, 3), value, dtype=torch.uint8), "uv": torch.full((count, 21, 2), 48.0),
+            "depth": torch.zeros(count, 21), "weight": torch.ones(count, 21), "mask": torch.zeros(count, 112, 112, dtype=torch.uint8),
+            "known": torch.zeros(count, 112, 112, dtype=torch.uint8), "present": torch.ones(count, dtype=torch.bool),
+        }  # fmt: skip
+
+
+def test_half_of_a_batch_are_people_and_some_places_are_empty(few, micro, tmp_path):
+    people = People()
+    config = replace(QUICK, augment=STILL, empty=0.999)
+    run = Pretraining(tmp_path, micro, config, few, few, "cpu", pool=people, backgrounds=[np.zeros((80, 80, 3), np.uint8)])
+    image, target = run._pictures(np.array([0, 1]))
+    assert len(image) == 4 and not target.present.any() and (target.known == 1).all() and (target.mask == 0).all()
+    run = Pretraining(tmp_path, micro, replace(config, empty=0.0), few, few, "cpu", pool=people)
+    image, target = run._pictures(np.array([0, 1]))
+    assert_close(image[2:], torch.full_like(image[2:], people.drawn[-1]))
+    assert (target.known[:2] > 0).any() and (target.known[2:] == 0).all()
+    run.run()
+    assert run.samples == 16 and load_checkpoint(tmp_path / "micro.safetensors").info.provenance["people"] == {"data": "people"}
+
+
+def test_a_resumed_run_draws_the_same_people(few, micro, tmp_path):
+    config, straight, cut = replace(QUICK, samples=20, validate_every_s=0.0), People(), People()
+    Pretraining(tmp_path / "straight", micro, config, few, few, "cpu", pool=straight).run()
+    with pytest.raises(KeyboardInterrupt):
+        Interrupted(tmp_path / "cut", micro, config, few, few, "cpu", pool=People()).run()
+    resumed = Pretraining(tmp_path / "cut", micro, config, few, few, "cpu", pool=cut)
+    resumed.resume()
+    resumed.run()
+    assert cut.drawn == straight.drawn[2:] and len(straight.drawn) == 5
+
+
+def test_a_longer_budget_goes_on_before_the_way_down(few, micro, tmp_path):
+    config = replace(QUICK, samples=32, schedule="stable", decay=0.5)
+    Pretraining(tmp_path, micro, config, few, few, "cpu").run()
+    assert load_training_state(tmp_path / "stable.pt").samples_seen == 16
+    longer = Pretraining(tmp_path, micro, replace(config, samples=80), few, few, "cpu")
+    longer.resume()
+    assert longer.samples == 16
+    same = Pretraining(tmp_path, micro, config, few, few, "cpu")
+    same.resume()
+    assert same.samples == 32
+
+
+def test_base_starts_from_the_released_encoder_and_trains_its_late_layers(few, tmp_path):
+    config = PretrainConfig(samples=9, batch=4, thaw=40, encoder_rate=1e-5)
+    run = Pretraining(tmp_path, BASE, config, few, few, "cpu")
+    released, answers = landmark_weights()
+    assert_close(dict(run.network.stem.state_dict()), released, atol=0, rtol=0)
+    assert_close(run.network.verdict.weight[0], answers["presence"][0][0], atol=0, rtol=0)
+    (_, _, encoder) = run.optimizer.param_groups
+    assert encoder["rate"] == 1e-5 and len(encoder["params"]) == 2 * 7
+    assert len(Pretraining(tmp_path, BASE, replace(config, thaw=None), few, few, "cpu").optimizer.param_groups) == 2

@@ -71,7 +71,7 @@ def test_command_without_a_budget_says_so_and_exits_1(picture_folder, tmp_path, 
 
 
 def test_command_trains_and_writes_weights(picture_folder, tmp_path):
-    arguments = ["pretrain", "--out", tmp_path / "run", "--pictures", picture_folder, "--validation", picture_folder,
+    arguments = ["pretrain", "--network", "lite", "--out", tmp_path / "run", "--pictures", picture_folder, "--validation", picture_folder,
                  "--samples", 4, "--batch", 2, "--train-size", 32, "--device", "cpu", "--fp32", "--seed", 7]  # fmt: skip
     result = CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
     assert result.exit_code == 0, result.output

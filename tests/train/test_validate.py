@@ -136,4 +136,4 @@ def test_contact_sheet_shows_forty_and_the_twenty_worst(pictures, micro, tmp_pat
     right, wrong = sheet[:64, :64].astype(int), sheet[4 * 64 : 5 * 64, :64].astype(int)
     assert (right != first).any() and (wrong != right).any()
     white = [(np.abs(tile - 255).max(-1) < 8).sum() for tile in (right, wrong)]
-    assert white[1] > white[0] + 10  # only where prediction and truth part does the truth's white show
+    assert white[1] > white[0] + 5  # only where prediction and truth part does the truth's white show
