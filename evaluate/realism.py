@@ -19,7 +19,7 @@ from ..models.joints import BONES, INDEX_MCP, JOINT_NAMES, LITTLE_MCP, MIDDLE_MC
 from ..synth.background import load_pictures
 from ..synth.scene import Sample, SceneConfig, SceneRenderer
 from ..synth.sensor import SensorConfig
-from .predict import HandFinder
+from .labels.predict import HandFinder
 
 #: Pictures whose mean disagreement is below this share of the box tell where joints are placed.
 AGREEING = 0.15
