@@ -66,7 +66,7 @@ def synth_realism(
 ) -> None:  # fmt: skip
     """Show plain synthetic hands to MediaPipe's models: how many are found, and where the joints are seen.
 
-    
+    \b
     Example: semihand synth realism --sheet worst.png
     """
     from ..evaluate.realism import run_realism

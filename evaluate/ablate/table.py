@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ... import text
+
 from .published import TABLE_1, comparison
 from .results import ALL_METRICS, PARTS, Line
 from .rows import CONTROLS, ROWS
@@ -25,7 +27,7 @@ ORDER = (
 
 @dataclass(frozen=True)
 class Measured:
-    """All finished runs of one row with one setting: values over seeds by column; curves (seeds, thresholds) by part;
+    """All finished runs of one row with one setting: values over seeds by column, and curves (seeds, thresholds) by part.
 
     stopped: why some have none.
     """
@@ -126,18 +128,9 @@ def _part(found: Table, data: str, part: str, frames: dict) -> str:
         if frames["missed"]:
             title += f"; no hand was found on {frames['missed']} of the data set's, which are not in here"
     note = f"* Table 1, STB {('train', 'test')[published[1]]}, {published[0].note('STB')}"
-    return "\n".join([title, *_aligned([head, *body]), note])
-
-
-def _aligned(rows: list[list[str]]) -> list[str]:
-    """Columns without any value are left out."""
-    kept = [i for i in range(len(rows[0])) if any(row[i] for row in rows[1:])]
-    widths = [max(len(row[i]) for row in rows) for i in kept]
-    lines = []
-    for row in rows:
-        first, *others = ((row[i], width) for i, width in zip(kept, widths))
-        lines.append((f"{first[0]:<{first[1]}}" + "".join(f"  {cell:>{width}}" for cell, width in others)).rstrip())
-    return lines
+    kept = [i for i in range(len(head)) if any(row[i] for row in body)]
+    grid = text.table([head[i] for i in kept], [[row[i] for i in kept] for row in body])
+    return "\n".join([title, grid, note])
 
 
 def _natural(setting: str) -> list:

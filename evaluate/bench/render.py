@@ -10,6 +10,7 @@ import cv2
 from tqdm import tqdm
 
 from ...errors import SemihandError
+from ...text import table
 from ...synth.scene import SceneConfig, SceneRenderer
 from .. import machine
 from .report import machine_lines
@@ -80,9 +81,8 @@ def _work(size: int, seed: int, seconds: float, barrier, results) -> None:
 
 def to_text(report: dict) -> str:
     """A report as a table for people."""
-    lines = [*machine_lines(report), "", f"{'size':>6}{'processes':>11}{'pictures/s':>12}{'each':>9}"]
-    lines += [
-        f"{run['size']:6d}{run['processes']:11d}{run['pictures_per_s']:12.1f}{run['per_process']:9.1f}"
+    rows = [
+        [str(run["size"]), str(run["processes"]), f"{run['pictures_per_s']:.1f}", f"{run['per_process']:.1f}"]
         for run in report["runs"]
     ]
-    return "\n".join(lines)
+    return "\n".join([*machine_lines(report), "", table(["size", "processes", "pictures/s", "each"], rows, left=0)])

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 
+from ...text import table
+
 #: The percentiles that every distribution of times is told by.
 PERCENTILES = (50, 95, 99)
-_HEAD = f"{'ms':10}{'mean':>9}" + "".join(f"{f'p{p}':>9}" for p in PERCENTILES) + f"{'runs':>9}"
 
 
 def to_json(report: dict) -> str:
@@ -22,7 +23,7 @@ def to_text(report: dict) -> str:
         f"{model['name']}, {model['input_size']}x{model['input_size']} pixels, on {model['provider']},"
         f" {model['threads']} threads; this ONNX Runtime has {', '.join(model['available_providers'])}",
     ]
-    lines += ["", *_network_lines(report["network"])]
+    lines += ["", "the network alone, crops of noise", _times({f"batch {row['batch']}": row for row in report["network"]})]
     for run in report["runs"]:
         lines += ["", *_run_lines(run)]
     lines += ["", *map(_offline_line, report["offline"])]
@@ -55,24 +56,18 @@ def machine_lines(report: dict) -> list[str]:
 def _run_lines(run: dict) -> list[str]:
     found = ", ".join(f"{count} with {number}" for number, count in run["hands_found"].items())
     title = f"{run['hands']} wanted, {run['source']}, {run['size'][0]}x{run['size'][1]}"
-    lines = [f"{title}; hands found: {found}", _HEAD]
-    lines += [_times(stage, values) for stage, values in run["ms"].items()]
+    lines = [f"{title}; hands found: {found}", _times(run["ms"])]
     if "peer" in run:
         seen = ", ".join(f"{count} with {number}" for number, count in run["peer"]["hands_found"].items())
-        lines.append(
-            f"{run['peer']['name']}: {run['peer']['ratio']:.2f} times our median; hands found: {seen}"
-        )
+        lines.append(f"{run['peer']['name']}: {run['peer']['ratio']:.2f} times our median; hands found: {seen}")
     return lines
 
 
-def _times(name: str, values: dict) -> str:
-    """A row under _HEAD."""
-    numbers = [values["mean"], *(values[f"p{p}"] for p in PERCENTILES)]
-    return f"{name:10}" + "".join(f"{number:9.2f}" for number in numbers) + f"{values['runs']:9d}"
-
-
-def _network_lines(network: list[dict]) -> list[str]:
-    return ["the network alone, crops of noise", _HEAD, *(_times(f"batch {row['batch']}", row) for row in network)]
+def _times(ms: dict[str, dict]) -> str:
+    """A row for each name."""
+    columns = ["mean", *(f"p{p}" for p in PERCENTILES)]
+    rows = [[name, *(f"{values[c]:.2f}" for c in columns), str(values["runs"])] for name, values in ms.items()]
+    return table(["ms", *columns, "runs"], rows)
 
 
 def _offline_line(offline: dict) -> str:

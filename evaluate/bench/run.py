@@ -40,7 +40,7 @@ _FRESH_RUNS, _FRESH_FRAMES, _NETWORK_RUNS = 3, 40, 200
 
 @dataclass(frozen=True)
 class BenchOptions:
-    """What to measure. video: file, None for a rendered clip of as many hands as wanted; hands: the numbers to try;
+    """What to measure. video: file, None for a rendered clip of as many hands as wanted. hands: the numbers to try.
 
     frames: at most so many a run; seconds: at most so long a run; peer: MediaPipe's task file; fresh_runs: new
     processes for start-up and memory; network_runs: of the network alone, for each batch size. The rest as in `track`.

@@ -141,7 +141,9 @@ def write_study(rows: Sequence[Row], out: Path) -> None:
 def _flat(row: Row) -> dict:
     kept = {name: value for name, value in asdict(row).items() if name not in ("change", "gains", "decision", "blind")}
     numbers = {f"true_{name}": value for name, value in row.change.items()} | {f"gain_{name}": v for name, v in row.gains.items()}
-    watched = {name: row.decision.terms[name] for name in ("spread_kept", "diversity_kept", "score_low")} | {"score": row.decision.score}
+    # The gate leaves out terms that are no number: those of a network that answers NaN.
+    watched = {name: row.decision.terms.get(name, np.nan) for name in ("spread_kept", "diversity_kept", "score_low")}
+    watched["score"] = row.decision.score
     decided = {"accepted": row.decision.accepted, "accepted_blind": row.blind.accepted, "reason": row.decision.reason}
     return kept | {name: round(value, 5) for name, value in (numbers | watched).items()} | decided
 

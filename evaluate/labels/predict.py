@@ -1,12 +1,10 @@
 """Predictions on the labelled frames of a sequence: by a model on two kinds of crops, or by a peer.
 
 Crop protocols:
-    label     a square round the labelled joints' box, side = the model's crop factor times its longer side,
-    no roll.
+    label     a square round the labelled joints' box, side = the model's crop factor times its longer side, no roll.
               Frames with fewer than 11 labelled joints take the labelled `box`. The label also says which
               hands are mirrored; where it doesn't, both ways are tried and the more confident one counts.
-    detector  what a webcam user gets on the first frame: palm detector, landmark model, the model's crop
-    round those
+    detector  what a webcam user gets on the first frame: palm detector, landmark model, the model's crop round those
               joints, and a second crop round its own. The label only says which of several hands is meant.
 A prediction's 3D is lifted with the label's root depth and unit bone (both known in the paper's protocol),
 and is None where the label has no 3D or the sequence no intrinsics. Where the label's 3D lacks the unit bone
@@ -77,9 +75,13 @@ class HandFinder:
         """[(uv_image (21, 2) pixels, "left" | "right")] of a BGR picture (H, W, 3) uint8."""
         key = hashlib.blake2b(np.ascontiguousarray(image), digest_size=16).digest() + repr(image.shape).encode()
         if key not in self._known:
-            results = [self._landmarker(image, box) for box in self._detector.detect(image, self._max_hands)]
-            self._known[key] = [(r.uv_image, r.handedness) for r in results if r.presence >= MIN_PRESENCE]
+            self._known[key] = self.look(image)
         return self._known[key]
+
+    def look(self, image: np.ndarray) -> list[tuple[np.ndarray, str]]:
+        """The same, looked at anew."""
+        results = [self._landmarker(image, box) for box in self._detector.detect(image, self._max_hands)]
+        return [(r.uv_image, r.handedness) for r in results if r.presence >= MIN_PRESENCE]
 
 
 def predict(
@@ -105,12 +107,18 @@ def predict(
         for start in range(0, len(frames), batch):
             chunk = frames[start : start + batch]
             images = [frame.read() for frame in chunk]
-            if crop == "label":
-                predictions += _predict_label(chunk, images, model)
-            else:
-                predictions += _predict_detector(chunk, images, model, finder, refine)
+            predictions += predict_frames(chunk, images, model, crop, finder, refine)
             progress.update(len(chunk))
     return _spread(sequence, predictions)
+
+
+def predict_frames(
+    frames: list[SequenceFrame], images: list[np.ndarray], model, crop: str = "label", finder=None, refine: int = 1
+) -> list[Prediction | None]:
+    """The same for labelled frames whose pictures (H, W, 3) uint8 BGR are in memory, in one batch."""
+    if crop == "label":
+        return list(_predict_label(frames, images, model))
+    return _predict_detector(frames, images, model, finder, refine)
 
 
 def predict_with_peer(sequence: Sequence, peer) -> list[Prediction | None]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ... import text
 from ...errors import SemihandError
 from . import breakdown, curves
 from .run import METRICS, TIP_METRICS, FrameResult, HandErrors, Result
@@ -31,11 +32,11 @@ def by_set(results: dict[str, list[Result]]) -> Iterator[tuple[str, Result]]:
 def table(results: dict[str, list[Result]]) -> str:
     """One row per set and source of predictions ({source: results}); metrics that no row has are left out."""
     names = shown_metrics([result.metrics for _, result in by_set(results)])
-    lines = [["set", "predicted by", "frames", "missed", *names]]
-    for source, result in by_set(results):
-        numbers = [number(name, result.metrics.get(name)) for name in names]
-        lines.append([result.name, source, str(result.frames), str(result.missed), *numbers])
-    return _aligned(lines, left=2)
+    rows = [
+        [result.name, source, str(result.frames), str(result.missed), *(number(n, result.metrics.get(n)) for n in names)]
+        for source, result in by_set(results)
+    ]
+    return text.table(["set", "predicted by", "frames", "missed", *names], rows, left=2)
 
 
 def shown_metrics(found: list[dict]) -> list[str]:
@@ -142,11 +143,3 @@ def write_csv(file: str | Path, results: dict[str, list[Result]]) -> None:
 def number(name: str, value: float | None) -> str:
     """A metric's value with the digits that count, - where there is none."""
     return "-" if value is None else f"{value:.{DIGITS.get(name, 3)}f}"
-
-
-def _aligned(lines: list[list[str]], left: int) -> str:
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(text.ljust(w) if i < left else text.rjust(w) for i, (text, w) in enumerate(zip(line, widths)))
-        for line in lines
-    )

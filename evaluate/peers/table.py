@@ -21,11 +21,12 @@ from tqdm import tqdm
 from ...datasets.labels import label_box, label_square
 from ...datasets.open import open_dataset
 from ...datasets.sequence import Sequence, SequenceFrame
+from ... import text
 from ...errors import SemihandError
 from ...models.model_file import open_model
 from .. import machine
 from ..bench.report import machine_lines
-from ..labels.predict import PROTOCOLS, HandFinder, Prediction, lift_weak, matching, predict
+from ..labels.predict import PROTOCOLS, HandFinder, Prediction, lift_weak, matching, predict_frames
 from ..labels.run import Result, evaluate_predictions
 from ..labels.tables import table
 
@@ -125,8 +126,11 @@ def _row(result: Result, contestant: Contestant, times: list[float]) -> dict:
 
 
 def _contestants(options: PeerOptions, stack: ExitStack) -> Iterator[Contestant]:
-    for name in dict.fromkeys(options.models):
-        yield _ours(name, options.crop)
+    models = list(dict.fromkeys(options.models))
+    stems = [Path(model).stem for model in models]
+    for model, stem in zip(models, stems, strict=True):
+        # Every run's file is called model.onnx: those of one name go by their paths.
+        yield _ours(model, stem if stems.count(stem) == 1 else model, options.crop)
     if options.task is not None:
         from .mediapipe import MediaPipePeer
 
@@ -136,19 +140,18 @@ def _contestants(options: PeerOptions, stack: ExitStack) -> Iterator[Contestant]
         yield _rtmpose(options, stack)
 
 
-def _ours(name: str, crop: str) -> Contestant:
-    model, finder = open_model(name, "cpu", threads=1), None
+def _ours(file: str, name: str, crop: str) -> Contestant:
+    model, finder = open_model(file, "cpu", threads=1), None
     if crop == "detector":
         from ...tracker.detect import HandDetector, HandLandmarker
 
         finder = HandFinder(HandDetector(threads=1), HandLandmarker(threads=1))
 
     def look(frame: SequenceFrame, image: np.ndarray) -> Prediction | None:
-        held = _Held(**vars(frame), picture=image)
-        return predict(Sequence(frame.image.name, frame.image.parent, (held,)), model, crop, finder)[0]
+        return predict_frames([frame], [image], model, crop, finder and finder.look)[0]
 
     outputs = OUTPUTS if finder else tuple(output for output in OUTPUTS if output != "handedness")
-    return Contestant(Path(name).stem, look, outputs, "our detector" if finder else "label")
+    return Contestant(name, look, outputs, "our detector" if finder else "label")
 
 
 def _rtmpose(options: PeerOptions, stack: ExitStack) -> Contestant:
@@ -177,16 +180,6 @@ def _prediction(frame: SequenceFrame, hand) -> Prediction:
     return Prediction(hand.uv_image, xyz, hand.handedness, hand.score, hand.confidence)
 
 
-@dataclass(frozen=True)
-class _Held(SequenceFrame):
-    """A frame whose picture is in memory already: reading files is no part of anybody's time."""
-
-    picture: np.ndarray | None = None
-
-    def read(self) -> np.ndarray:
-        return self.picture
-
-
 @contextlib.contextmanager
 def _one_thread_of_opencv() -> Iterator[None]:
     threads = cv2.getNumThreads()
@@ -199,16 +192,13 @@ def _one_thread_of_opencv() -> Iterator[None]:
 
 def to_text(report: dict, results: dict[str, list[Result]]) -> str:
     """Accuracy and misses, milliseconds a picture, and what each contestant says of a hand."""
-    names, sets = list(report["outputs"]), report["sets"]
-    width = max(map(len, [*names, "predicted by"])) + 2
-    lines = [*machine_lines(report), f"crops: {report['crop']}; one thread each, in turn on the same pictures", ""]
-    lines += [table(results), "", f"{'predicted by':{width}}{'crops':14}{'set':24}{'ms p50':>8}{'p95':>8}"]
-    for row in sets:
-        ms = row["ms"]
-        start = f"{row['predicted_by']:{width}}{row['crops']:14}{row['name']:24}"
-        lines.append(f"{start}{ms['p50']:8.2f}{ms['p95']:8.2f}")
-    lines += ["", f"{'predicted by':{width}}" + "".join(f"{output:>12}" for output in OUTPUTS)]
-    for name in names:
-        cells = ("yes" if output in report["outputs"][name] else "-" for output in OUTPUTS)
-        lines.append(f"{name:{width}}" + "".join(f"{cell:>12}" for cell in cells))
-    return "\n".join(lines)
+    times = [
+        [row["predicted_by"], row["crops"], row["name"], *(f"{row['ms'][f'p{p}']:.2f}" for p in PERCENTILES)]
+        for row in report["sets"]
+    ]
+    says = [[name, *("yes" if each in told else "-" for each in OUTPUTS)] for name, told in report["outputs"].items()]
+    return "\n".join([
+        *machine_lines(report), f"crops: {report['crop']}; one thread each, in turn on the same pictures", "",
+        table(results), "", text.table(["predicted by", "crops", "set", "ms p50", "p95"], times, left=3), "",
+        text.table(["predicted by", *OUTPUTS], says),
+    ])  # fmt: skip

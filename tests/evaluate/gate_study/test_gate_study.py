@@ -12,7 +12,7 @@ from semihand.adapt.gate import Decision
 from semihand.adapt.views import Poses
 from semihand.errors import SemihandError
 from semihand.evaluate.gate_study.runs import StudyOptions, stretched
-from semihand.evaluate.gate_study.study import Row, run_study, study_plot, summary
+from semihand.evaluate.gate_study.study import Row, run_study, study_plot, summary, write_study
 from semihand.evaluate.gate_study.targets import absent, blurred, frozen, rendered_crops, rendered_target
 from semihand.models.checkpoint import describe, save_checkpoint
 from semihand.models.lifting import project, unit_length
@@ -150,3 +150,13 @@ def test_the_summary_counts_what_the_gate_did():
     }  # fmt: skip
     drawn = study_plot(rows)
     assert "(4 points)" in drawn and all(f">{kind}</text>" in drawn for kind in ("accepted", "refused", "refused, harmful"))
+
+
+def test_a_network_that_answers_no_numbers_is_a_row_of_the_study(tmp_path):
+    """The gate leaves out what is no number, after all trainings: study.csv is written all the same."""
+    broken = planted(float("nan"), 0.0, False, True)
+    write_study([planted(-0.2, 0.3, True), broken], tmp_path)
+    with open(tmp_path / "study.csv") as file:
+        row = list(csv.DictReader(file))[1]
+    assert (row["spread_kept"], row["true_nme"], row["accepted"]) == ("nan", "nan", "False")
+    assert (tmp_path / "correlations.json").exists() and (tmp_path / "scatter.svg").exists()

@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose
 from semihand.cli import app
 from semihand.datasets.sequence import SequenceWriter, read_sequence
 from semihand.errors import SemihandError
+from semihand.evaluate.labels import predict as predicting
 from semihand.evaluate.labels.predict import Prediction
 from semihand.evaluate.peers import mediapipe as peers
 from semihand.evaluate.peers import rtmlib as peers_rtmlib
@@ -237,3 +238,30 @@ def test_missing_rtmlib_is_said(monkeypatch, pose_file):
     monkeypatch.setitem(sys.modules, "rtmlib", None)
     with pytest.raises(SemihandError, match=r"rtmlib package is not installed .* pip install semihand\[peers\]"):
         peers_rtmlib.RtmPosePeer(pose_file)
+
+
+def test_two_models_of_one_file_name_are_two_contestants(folder, toy_model, mediapipe, tmp_path):
+    files = []
+    for run in ("monday", "tuesday"):
+        (tmp_path / run).mkdir()
+        files.append(str(toy_model(tmp_path / run / "model.onnx")))
+    options = PeerOptions((folder,), tuple(files), task="some.task", crop="label")
+    report, _ = peer_table.run_peers(options)
+    assert [row["predicted_by"] for row in report["sets"]] == [*files, "mediapipe"]
+    assert all(row["frames"] == 3 for row in report["sets"])
+
+
+def test_no_picture_hash_and_no_progress_bar_count_as_our_time(folder, toy_model, tmp_path, monkeypatch):
+    import semihand.tracker.detect as detect
+
+    toy, asked = toy_model(tmp_path / "toy.onnx"), []
+    monkeypatch.setattr(detect, "HandDetector", lambda threads: SimpleNamespace(detect=lambda image, most: [None]))
+    seen = SimpleNamespace(uv_image=LABEL, handedness="left", presence=1.0)
+    monkeypatch.setattr(detect, "HandLandmarker", lambda threads: lambda image, box: asked.append(1) or seen)
+    ours = peer_table._ours(str(toy), "toy", "detector")
+    monkeypatch.setattr(predicting, "tqdm", None)
+    monkeypatch.setattr(predicting, "hashlib", None)
+    frame = read_sequence(folder).frames[0]
+    for _ in range(2):
+        assert ours.look(frame, frame.read()).uv_image.shape == (21, 2)
+    assert len(asked) == 2, "nothing is remembered from the picture before"
