@@ -33,7 +33,7 @@ from ..train.process import Process
 from .profiles import FinetuneConfig, named_profile
 from ..record.recording import read_recording, recording_folder, recording_hash, resolve_recording
 from ..record.session import RecordOptions, record
-from ..report.adaptation import terminal_summary, write_report
+from .report.page import terminal_summary, write_report
 from .sources import SourceFrame, open_source
 from .teacher import detector_labels
 from ..train.validate import score

@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..errors import SemihandError
-from ..evaluate.predict import MIN_OVERLAP, label_box, label_square
+from ..datasets.labels import MIN_OVERLAP, label_box, label_square
 from ..datasets.open import is_dataset, open_dataset, spread
 from ..datasets.sequence import Sequence, SequenceFrame
 from ..models.camera import Crop, crop_camera, default_intrinsics

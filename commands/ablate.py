@@ -45,8 +45,8 @@ def ablate(
       semihand ablate --data target --pictures cache/train --results ablation.csv --row vc --set view_weight=1 --set labels.tau=3
       semihand ablate --data STB --split sk-train --test-split sk-test --limit 2000 --pictures cache/train --results stb.csv
     """
-    from ..evaluate.ablate import AblateOptions, run_ablation
-    from ..evaluate.ablate_settings import parse_changes
+    from ..evaluate.ablate.run import AblateOptions, run_ablation
+    from ..evaluate.ablate.settings import parse_changes
 
     outcome = run_ablation(AblateOptions(
         data, pictures, results, tuple(row) if row else None, seeds, share, crop, model, iterations, steps, batch, device,
@@ -72,8 +72,8 @@ def gate_study(
     """
     import json
 
-    from ..evaluate.gate_runs import StudyOptions
-    from ..evaluate.gate_study import run_study, summary
+    from ..evaluate.gate_study.runs import StudyOptions
+    from ..evaluate.gate_study.study import run_study, summary
     from ..models.registry import checkpoint_of
 
     rows = run_study(StudyOptions(tuple(data or ()), checkpoint_of(model), pictures, out, rendered))

@@ -30,8 +30,8 @@ def bench(
       semihand bench --peer hand_landmarker.task
       semihand bench --render
     """
-    from ..evaluate import bench as tracking
-    from ..evaluate import bench_report
+    from ..evaluate.bench import report as bench_report
+    from ..evaluate.bench import run as tracking
 
     if not render:
         wanted = (hands,) if hands else (1, 2)
@@ -42,7 +42,7 @@ def bench(
         return
     if video or hands or frames or peer or threads:
         raise typer.BadParameter("--render goes with --seconds and --json only: it tracks nothing.")
-    from ..evaluate import bench_render as rendering
+    from ..evaluate.bench import render as rendering
 
     report = rendering.run_render_bench(rendering.RenderOptions(seconds=seconds or 10.0))
     typer.echo(bench_report.to_json(report) if as_json else rendering.to_text(report))

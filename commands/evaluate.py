@@ -50,12 +50,12 @@ def evaluate(
     if details and as_json:
         raise typer.BadParameter("--json holds all details: leave --details out.")
     if video is not None:
-        from ..evaluate.video import VideoEvalOptions, run_video_eval
+        from ..evaluate.video.run import VideoEvalOptions, run_video_eval
 
         limits = {"hands": hands or 1, "focal": f, "max_frames": max_frames, "overlay": not no_overlay}
         typer.echo(run_video_eval(VideoEvalOptions(video, tuple(model or ()), out, device, as_json=as_json, **limits)))
         return
-    from ..evaluate.command import EvalOptions, run_eval
+    from ..evaluate.labels.command import EvalOptions, run_eval
 
     options = EvalOptions(
         tuple(data), tuple(model or ()), format or "auto", split, pairs(option), crop or "label", device,

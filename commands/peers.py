@@ -32,7 +32,7 @@ def peers(
         raise typer.BadParameter("--rtm-det goes with --rtm-pose and --crop detector only.")
     if not (task or rtm_pose):
         raise typer.BadParameter("Name whom to compare with: --task FILE for MediaPipe, --rtm-pose FILE for RTMPose.")
-    from ..evaluate.peer_table import PeerOptions, peer_table
+    from ..evaluate.peers.table import PeerOptions, peer_table
 
     options = PeerOptions(tuple(data), tuple(model or ["lite"]), task, rtm_pose, rtm_det, crop)
     typer.echo(peer_table(options, as_json))

@@ -48,7 +48,7 @@ def synth_export(
     backgrounds: Annotated[Path | None, BACKGROUNDS] = None,
 ) -> None:
     """Write labelled pictures as a sequence folder: joints in 2D and 3D, masks, intrinsics, left and right hands."""
-    from ..evaluate.synthetic import export_synthetic
+    from ..synth.sequences import export_synthetic
     from ..synth.scene import SceneConfig
 
     export_synthetic(out, count, seed, SceneConfig(size=size, upright=upright), backgrounds)
@@ -66,7 +66,7 @@ def synth_realism(
 ) -> None:  # fmt: skip
     """Show plain synthetic hands to MediaPipe's models: how many are found, and where the joints are seen.
 
-    
+    \b
     Example: semihand synth realism --sheet worst.png
     """
     from ..evaluate.realism import run_realism

@@ -1,1 +1,1 @@
-"""Data readers, metrics, benchmarks and peers."""
+"""Measuring: a room for each program (labels, video, ablate, gate_study, bench, peers), the demo, and this machine."""

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from ..errors import SemihandError
 from ..models.joints import UNIT_BONE_METRES
 from ..models.lifting import unit_length
+from ..models.metrics import hand_size, joint_errors_mm, mean_error, normalised_errors
 from ..synth.clip import Clip, ClipConfig, HandTruth
 from ..tracker.draw import draw
 from ..tracker.output import JsonlWriter, camera_record, header
@@ -23,7 +24,6 @@ from ..tracker.summary import Summary
 from ..tracker.types import Frame, HandPose
 from ..tracker.video import VideoSink
 from .live import open_tracker
-from .metrics import hand_size, joint_errors_mm, mean_error, normalised_errors
 
 log = logging.getLogger(__name__)
 

@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from .. import __version__
+from ..models.model_file import usable_cores
 
 _PACKAGES = (
     "numpy",
@@ -43,7 +44,7 @@ def hardware() -> dict:
     return {
         "cpu": _cpu_name(),
         "cores": os.cpu_count(),
-        "usable_cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "usable_cores": usable_cores(),
         "memory_gb": _memory_gb(),
         "gpu": _gpu_name(),
         "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,

@@ -15,11 +15,12 @@ import numpy as np
 from tqdm import tqdm
 
 from ..errors import SemihandError
+from ..text import table
 from ..models.joints import BONES, INDEX_MCP, JOINT_NAMES, LITTLE_MCP, MIDDLE_MCP, WRIST
 from ..synth.background import load_pictures
 from ..synth.scene import Sample, SceneConfig, SceneRenderer
 from ..synth.sensor import SensorConfig
-from .predict import HandFinder
+from .labels.predict import HandFinder
 
 #: Pictures whose mean disagreement is below this share of the box tell where joints are placed.
 AGREEING = 0.15
@@ -114,15 +115,15 @@ def run_realism(count: int, seed: int, upright: float, as_json: bool, sheet: Pat
 
 def as_text(result: Realism) -> str:
     """A short table for the terminal."""
-    lines = [
-        f"pictures                     {len(result.disagreement)}",
-        f"hand found                   {result.found:.1%}",
-        f"median disagreement / box    {result.median_disagreement:.4f}",
-        f"handedness right             {result.handedness_right:.1%}",
-        "median offset / palm length  along  across",
+    rows = [
+        ["pictures", str(len(result.disagreement))],
+        ["hand found", f"{result.found:.1%}"],
+        ["median disagreement / box", f"{result.median_disagreement:.4f}"],
+        ["handedness right", f"{result.handedness_right:.1%}"],
     ]
-    rows = zip(JOINT_NAMES, result.along, result.across, strict=True)
-    return "\n".join(lines + [f"  {name:<25} {along:+.3f}  {across:+.3f}" for name, along, across in rows])
+    offsets = zip(JOINT_NAMES, result.along, result.across, strict=True)
+    told = [[name, f"{along:+.3f}", f"{across:+.3f}"] for name, along, across in offsets]
+    return table(["", ""], rows).lstrip() + "\n\n" + table(["median offset / palm length", "along", "across"], told)
 
 
 def as_dict(result: Realism) -> dict:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .. import text
 from .record import read_record
 from .registry import Installed
 
@@ -16,10 +17,7 @@ MOST_INDICATORS = 3
 def table(models: Sequence[Installed]) -> str:
     """One line a model; the default one is marked."""
     head = ("", "name", "kind", "parent", "date", "version", "indicators")
-    rows = [head, *map(_row, models)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
-    return "\n".join(lines + ["", "* is used where no --model is given."])
+    return f"{text.table(head, map(_row, models), left=len(head))}\n\n* is used where no --model is given."
 
 
 def _row(model: Installed) -> tuple[str, ...]:

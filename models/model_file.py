@@ -230,14 +230,18 @@ def _names() -> str:
     return ", ".join(sorted(available_models())) or "(none is installed)"
 
 
+def usable_cores() -> int:
+    """Cores that this process may use: under taskset or in a container fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def default_threads() -> int:
     """Threads for one session: all cores of this process but one, at least 1 and at most 4 (more gain nothing per crop).
 
     One core stays free for capture and drawing: where threads take every core, two of them now and then share one for
     a while, and a run lasts three times as long.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(4, cores - 1))
+    return max(1, min(4, usable_cores() - 1))
 
 
 def session_options(threads: int | None = None) -> ort.SessionOptions:

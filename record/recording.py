@@ -86,7 +86,7 @@ class RecordedFrame:
 class Recording(RecordingHeader):
     """A recording as read: the header's fields, its folder and frames.
 
-    dropped: frames that were kept but cannot be read any more; summary: see `recording_writer.RecordingWriter.summarize`.
+    dropped: frames that were kept but cannot be read any more; summary: see `writer.RecordingWriter.summarize`.
     """
 
     folder: Path = Path()

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from ..errors import SemihandError
+from ..text import table
 from .contact_sheet import contact_sheet
 from .recording import (
     LINES,
@@ -23,8 +24,8 @@ def list_text() -> str:
     folders = list_recordings()
     if not folders:
         return f"No recordings in {recordings_dir()}. Make one: semihand adapt --record"
-    lines = [f"{'name':24}{'frames':>8}{'MB':>8}  {'recorded (UTC)':21}from"]
-    return "\n".join(lines + [_line(folder) for folder in folders] + [f"They are in {recordings_dir()}."])
+    rows = table(["name", "frames", "MB", "recorded (UTC)", "from"], map(_row, folders), left=5)
+    return f"{rows}\nThey are in {recordings_dir()}."
 
 
 def show_text(name: str, sheet: Path | None = None) -> str:
@@ -48,14 +49,14 @@ def megabytes(folder: Path) -> float:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
 
 
-def _line(folder: Path) -> str:
+def _row(folder: Path) -> tuple[str, ...]:
     try:
         header = read_header(folder)
     except SemihandError as error:
-        return f"{folder.name:24}{error}"
+        return folder.name, "-", "-", "-", str(error)
     frames, _ = read_lines(folder / LINES)
     created = header.created[:19].replace("T", " ")
-    return f"{folder.name:24}{len(frames):8d}{megabytes(folder):8.1f}  {created:21}{header.source}"
+    return folder.name, str(len(frames)), f"{megabytes(folder):.1f}", created, header.source
 
 
 def _contents(recording: Recording) -> list[str]:

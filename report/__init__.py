@@ -1,1 +1,1 @@
-"""Self-contained pages: plots as SVG, pictures of hands, the report of an adaptation."""
+"""A drawing kit for pages that carry everything in themselves: the page, plots, pictures of hands."""

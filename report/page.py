@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from . import axes, hand_tiles
+from . import hand_tiles, plots
 
 STYLE = """
 :root { color-scheme: light dark; }
@@ -68,7 +68,7 @@ def page(title: str, body: Iterable[str]) -> str:
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<style>{axes.STYLE}{hand_tiles.STYLE}{STYLE}</style></head>\n<body><main>\n"
+        f"<style>{plots.STYLE}{hand_tiles.STYLE}{STYLE}</style></head>\n<body><main>\n"
         + "\n".join(part for part in body if part)
         + "\n</main></body></html>\n"
     )

@@ -6,7 +6,6 @@ Nothing here touches the network. Coordinates are pixels of the unmirrored pictu
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +16,7 @@ import onnxruntime
 
 from ..errors import SemihandError
 from ..models.joints import NUM_JOINTS
+from ..models.model_file import usable_cores
 from .palm import (
     PALM_SIZE,
     PalmConfig,
@@ -150,7 +150,7 @@ def open_session(
     if not path.is_file():
         raise SemihandError(f"The detector model {path} is missing. {advice}")
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or min(2, os.cpu_count() or 1)
+    options.intra_op_num_threads = threads or min(2, usable_cores())
     options.inter_op_num_threads = 1
     # Spinning threads are a third faster on idle cores, but they eat cores between frames, and where other
     # programs want the cores too they are twice as slow.

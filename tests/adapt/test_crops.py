@@ -12,7 +12,7 @@ from semihand.adapt.crops import MARGIN, WIDE_GRID, CropSet, cut_crops
 from semihand.adapt.landmarks import Marks
 from semihand.adapt.sources import SourceFrame
 from semihand.errors import SemihandError
-from semihand.evaluate.predict import predict as evaluate_predict
+from semihand.evaluate.labels.predict import predict as evaluate_predict
 from semihand.datasets.sequence import SequenceWriter, read_sequence
 
 K = np.array([[500.0, 0, 159.5], [0, 500.0, 119.5], [0, 0, 1]])

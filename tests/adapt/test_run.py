@@ -17,7 +17,7 @@ from semihand.adapt.gate import Decision
 from semihand.adapt.run import AdaptOptions, adapt
 from semihand.cli import app
 from semihand.errors import SemihandError
-from semihand.evaluate.synthetic import export_synthetic
+from semihand.synth.sequences import export_synthetic
 from semihand.models.checkpoint import describe, save_checkpoint
 from semihand.models.export import export
 from semihand.models.model_file import open_model, resolve_model

@@ -13,7 +13,7 @@ from semihand.adapt.landmarks import LandmarkObserver, Marks
 from semihand.adapt.sources import SourceFrame
 from semihand.adapt.tracked import SURE, tracked_crops
 from semihand.datasets.sequence import read_sequence
-from semihand.evaluate.predict import label_square
+from semihand.datasets.labels import label_square
 from semihand.models.checkpoint import Checkpoint, describe, load_checkpoint
 from semihand.models.network import Hourglass
 from semihand.models.registry import checkpoint_of

@@ -9,18 +9,17 @@ import cv2
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from typer.testing import CliRunner
-
 from semihand.cli import app
 from semihand.errors import SemihandError
 from semihand.evaluate import demo
 from semihand.evaluate.demo import JOINTS, VIDEO, DemoOptions, Score, run_demo
-from semihand.evaluate.metrics import hand_size
 from semihand.models.joints import UNIT_BONE_METRES
 from semihand.models.lifting import unit_length
+from semihand.models.metrics import hand_size
 from semihand.models.model_file import available_models
 from semihand.synth.clip import Clip, ClipConfig
 from semihand.tracker.types import HandBox, HandPose
+from typer.testing import CliRunner
 
 SMALL = ClipConfig(frames=4, hands=2, width=160, height=120)
 
@@ -141,7 +140,7 @@ def test_the_command(tmp_path, monkeypatch):
 
 
 def test_no_torch():
-    code = "import sys, semihand.evaluate.demo, semihand.evaluate.bench; print('torch' in sys.modules)"
+    code = "import sys, semihand.evaluate.demo, semihand.evaluate.bench.run; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

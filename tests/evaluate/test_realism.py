@@ -5,9 +5,14 @@ from functools import lru_cache
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-
 from semihand.evaluate.realism import (
-    Realism, as_dict, as_text, joint_offsets, measure_realism, plain_scenes, worst_sheet,
+    Realism,
+    as_dict,
+    as_text,
+    joint_offsets,
+    measure_realism,
+    plain_scenes,
+    worst_sheet,
 )
 from semihand.synth.scene import SceneRenderer
 

@@ -11,6 +11,7 @@ from onnx import TensorProto, helper
 from semihand.errors import SemihandError
 from semihand.models import model_file
 from semihand.models.joints import PRIOR_BONE_LENGTHS
+from semihand.tracker import detect
 from semihand.models.model_file import (
     METADATA_KEY,
     OUTPUT_NAMES,
@@ -209,6 +210,17 @@ def test_threads_are_few():
     assert 1 <= default_threads() <= 4
     assert model_file.session_options(3).intra_op_num_threads == 3
     assert model_file.session_options().get_session_config_entry("session.force_spinning_stop") == "1"
+
+
+def test_threads_are_of_the_cores_that_the_process_may_use(monkeypatch):
+    """Under taskset the machine's cores are not ours: the network and both detector models keep to what is."""
+    monkeypatch.setattr(model_file.os, "sched_getaffinity", lambda process: {7}, raising=False)
+    monkeypatch.setattr(model_file.os, "cpu_count", lambda: 64)
+    assert (model_file.usable_cores(), default_threads()) == (1, 1)
+    asked = []
+    monkeypatch.setattr(detect, "usable_cores", lambda: asked.append(1) or 1)
+    detect.open_session("palm_detection")
+    assert asked == [1]
 
 
 def test_importing_it_loads_no_torch():

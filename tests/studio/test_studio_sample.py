@@ -8,8 +8,8 @@ from numpy.testing import assert_allclose
 
 import semihand.studio
 from semihand.datasets.sequence import read_sequence
-from semihand.evaluate.predict import predict
-from semihand.evaluate.run import evaluate_predictions
+from semihand.evaluate.labels.predict import predict
+from semihand.evaluate.labels.run import evaluate_predictions
 from semihand.models.model_file import open_model
 from semihand.studio.takes import SPLIT_GESTURES
 

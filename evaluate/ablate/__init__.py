@@ -1,0 +1,1 @@
+"""`semihand ablate`: the paper's tables and figures on any labelled target."""

@@ -1,0 +1,1 @@
+"""`semihand bench`: how long tracking and rendering take on this machine."""

@@ -1,0 +1,1 @@
+"""`semihand gate-study`: does the gate know which fine-tunings help?"""

@@ -1,0 +1,1 @@
+"""What `semihand eval` measures on labelled pictures: predictions, errors, tables, a page."""

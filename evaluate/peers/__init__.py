@@ -1,0 +1,1 @@
+"""`semihand peers`: other hand trackers on the same pictures."""
