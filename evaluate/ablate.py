@@ -19,7 +19,7 @@ import numpy as np
 from ..adapt.ablation import ROWS, TAUGHT, row_config
 from ..adapt.finetune import Finetuning
 from ..adapt.profiles import PAPER, ROBUST, FinetuneConfig
-from ..adapt.teacher import TeacherLabels, detector_labels
+from ..adapt.labels.teacher import TeacherLabels, detector_labels
 from ..adapt.views import predict
 from ..datasets.open import open_dataset
 from ..errors import SemihandError
