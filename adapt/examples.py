@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..models.camera import GRID
-from .crops import MARGIN, WIDE_GRID, CropSet
-from .pseudo_labels import Confidence
+from .frames.crops import MARGIN, WIDE_GRID, CropSet
+from .labels.pseudo import Confidence
 from .views import Poses
 
 EXAMPLES = 12

@@ -31,15 +31,15 @@ from ..models.circles import load_circles
 from ..models.decode import decode
 from ..models.network import normalise
 from ..synth.feed import Pictures
-from .crops import CropSet
+from .frames.crops import CropSet
 from ..train.ema import Ema
 from .halves import Answers, LabelledHalf, Labels, UnlabelledHalf
 from ..train.logs import append_csv
 from ..train.process import Process
 from .profiles import FinetuneConfig
-from .pseudo_labels import Confidence, PseudoLabels
-from .readings import ReadingLabels
-from .teacher import TeacherLabels
+from .labels.pseudo import Confidence, PseudoLabels
+from .labels.readings import ReadingLabels
+from .labels.teacher import TeacherLabels
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from ..models.decode import Prediction
 from ..train.augment import jitter
 from ..train.batches import to_tensors
 from .consistency import pose_loss, view_loss, within
-from .crops import WIDE_GRID, CropSet
+from .frames.crops import WIDE_GRID, CropSet
 from ..train.losses import Target, heatmap_cross_entropy, supervised_loss
 from .profiles import FinetuneConfig
 from .views import View, draw_diversity, draw_perturbation, wide_pictures

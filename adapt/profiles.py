@@ -8,8 +8,8 @@ from ..errors import SemihandError
 from ..models.joints import WRIST
 from ..train.augment import AugmentConfig
 from ..train.losses import PAPER_LOSS, LossConfig
-from .pseudo_labels import LabelConfig
-from .readings import ReadingConfig
+from .labels.pseudo import LabelConfig
+from .labels.readings import ReadingConfig
 from .views import ViewConfig
 
 BATCH_NORMS = ("mixed", "frozen", "split")

@@ -22,22 +22,22 @@ from ..models.registry import checkpoint_of, install
 from ..synth.cache import open_cache
 from ..synth.feed import Feed, FixedPictures
 from ..tracker.viewer import display_available
-from .check_window import check_by_clicking
-from .crops import CropSet
+from .check.window import check_by_clicking
+from .frames.crops import CropSet
 from .examples import ExampleLabels, held_out_arrays
 from .finetune import Finetuning
-from .gate import Decision, decide, split_held_out
-from .indicators import measure, synthetic_slice
-from .landmarks import LandmarkObserver
+from .gate.decide import Decision, decide, split_held_out
+from .gate.indicators import measure, synthetic_slice
+from .frames.landmarks import LandmarkObserver
 from ..train.process import Process
 from .profiles import FinetuneConfig, named_profile
 from ..record.recording import read_recording, recording_folder, recording_hash, resolve_recording
 from ..record.session import RecordOptions, record
 from .report.page import terminal_summary, write_report
-from .sources import SourceFrame, open_source
-from .teacher import detector_labels
+from .frames.sources import SourceFrame, open_source
+from .labels.teacher import detector_labels
 from ..train.validate import score
-from .tracked import tracked_crops
+from .frames.tracked import tracked_crops
 from .views import predict
 
 log = logging.getLogger(__name__)

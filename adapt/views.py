@@ -19,7 +19,7 @@ from ..errors import SemihandError
 from ..models.camera import GRID, GRID_CENTER
 from ..models.decode import decode
 from ..models.network import Hourglass, normalise
-from .crops import WIDE_GRID, CropSet
+from .frames.crops import WIDE_GRID, CropSet
 
 PERTURBATIONS = ("shift", "tilt", "quarter", "mixed")
 

@@ -1,4 +1,4 @@
-"""Measure where MediaPipe's landmark model puts joints on synthetic pictures: the constants of adapt/definition.py.
+"""Measure where MediaPipe's landmark model puts joints on synthetic pictures: the constants of adapt/labels/definition.py.
 
     semihand synth cache pictures/ --count 4096
     python tools/measure_definition.py pictures/ [--count 3500]
@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from semihand.adapt.definition import SHIFTED, fit_depth_gain, fit_shifts
-from semihand.adapt.landmarks import MIN_PRESENCE, depth_of
+from semihand.adapt.labels.definition import SHIFTED, fit_depth_gain, fit_shifts
+from semihand.adapt.frames.landmarks import MIN_PRESENCE, depth_of
 from semihand.models.joints import JOINT_NAMES, PRIOR_BONE_LENGTHS, ROOT
 from semihand.models.lifting import bone_lengths, unit_length
 from semihand.synth.cache import Cache, open_cache

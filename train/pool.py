@@ -1,6 +1,6 @@
 """Unlabelled pictures of many people as a pool to train on: crops with a margin, and labels that models gave them.
 
-The landmark model labels first (see `adapt.teacher`); a network trained since may then look at every crop through
+The landmark model labels first (see `adapt.labels.teacher`); a network trained since may then look at every crop through
 several views, and its mean answer is laid over those labels, with its masks, where the two agree. No human label has a
 part. Folder layout: image.npy (N, S, S, 3) uint8 RGB; marks_uv, marks_depth, marks_weight.npy: the landmark model's
 labels; uv.npy (N, 21, 2) pixels of the image, depth.npy (N, 21) unit bones, weight.npy (N, 21) in [0, 1], mask.npy and
@@ -20,10 +20,10 @@ import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
-from ..adapt.crops import MARGIN, WIDE_GRID, cut_crops
-from ..adapt.landmarks import LandmarkObserver
-from ..adapt.sources import frames_of
-from ..adapt.teacher import TeacherConfig, detector_labels
+from ..adapt.frames.crops import MARGIN, WIDE_GRID, cut_crops
+from ..adapt.frames.landmarks import LandmarkObserver
+from ..adapt.frames.sources import frames_of
+from ..adapt.labels.teacher import TeacherConfig, detector_labels
 from ..datasets.sequence import read_sequence
 from ..errors import SemihandError
 from ..models.camera import GRID

@@ -18,7 +18,7 @@ import numpy as np
 
 from ...adapt.finetune import Finetuning
 from ...adapt.profiles import PAPER, ROBUST, FinetuneConfig
-from ...adapt.teacher import TeacherLabels, detector_labels
+from ...adapt.labels.teacher import TeacherLabels, detector_labels
 from ...adapt.views import predict
 from ...datasets.open import open_dataset
 from ...errors import SemihandError

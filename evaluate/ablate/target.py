@@ -6,11 +6,11 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from ...adapt.crops import CropSet
-from ...adapt.landmarks import LandmarkObserver
-from ...adapt.sources import frames_of
-from ...adapt.teacher import TeacherLabels
-from ...adapt.tracked import tracked_crops
+from ...adapt.frames.crops import CropSet
+from ...adapt.frames.landmarks import LandmarkObserver
+from ...adapt.frames.sources import frames_of
+from ...adapt.labels.teacher import TeacherLabels
+from ...adapt.frames.tracked import tracked_crops
 from ...adapt.views import Poses, predict
 from ...datasets.open import open_dataset, spread
 from ...datasets.sequence import Sequence, SequenceFrame

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ...adapt.crops import CropSet
+from ...adapt.frames.crops import CropSet
 from ...adapt.finetune import Finetuning
-from ...adapt.gate import split_held_out
-from ...adapt.indicators import Indicators, measure, synthetic_slice
+from ...adapt.gate.decide import split_held_out
+from ...adapt.gate.indicators import Indicators, measure, synthetic_slice
 from ...adapt.profiles import FinetuneConfig, named_profile
-from ...adapt.teacher import TeacherLabels, detector_labels
+from ...adapt.labels.teacher import TeacherLabels, detector_labels
 from ...adapt.views import Poses, predict
 from ...errors import SemihandError
 from ...models.checkpoint import atomic_file, load_checkpoint

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ...adapt.gate import FLOORS, Decision, GateConfig, decide
-from ...adapt.indicators import Indicators
+from ...adapt.gate.decide import FLOORS, Decision, GateConfig, decide
+from ...adapt.gate.indicators import Indicators
 from ...errors import SemihandError
 from ...models.checkpoint import atomic_file, load_checkpoint
 from ...models.metrics import rank_correlation

@@ -8,8 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ...adapt.crops import MARGIN, WIDE_GRID, CropSet, cut_crops
-from ...adapt.sources import open_source
+from ...adapt.frames.crops import MARGIN, WIDE_GRID, CropSet, cut_crops
+from ...adapt.frames.sources import open_source
 from ...adapt.views import Poses
 from ...datasets.sequence import read_sequence
 from ...models import metrics

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from semihand.adapt.crops import WIDE_GRID, CropSet
+from semihand.adapt.frames.crops import WIDE_GRID, CropSet
 from semihand.models.camera import crop_camera, default_intrinsics
 from semihand.models.network import NetworkConfig, StackMaps
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from semihand.adapt import sources
-from semihand.adapt.landmarks import Marks
-from semihand.adapt.sources import SourceFrame, open_source
+from semihand.adapt.frames import sources
+from semihand.adapt.frames.landmarks import Marks
+from semihand.adapt.frames.sources import SourceFrame, open_source
 from semihand.errors import SemihandError
 from semihand.datasets.sequence import SequenceWriter
 from semihand.models.camera import crop_camera, default_intrinsics

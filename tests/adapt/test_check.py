@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from semihand.adapt import check_window
-from semihand.adapt.check import (
+from semihand.adapt.check import window as check_window
+from semihand.adapt.check.session import (
     CHECK_JOINTS, Answer, Question, Session, chosen_rows, hand_sizes, measure, paired_interval, run_check,
 )  # fmt: skip
-from semihand.adapt.check_window import (
+from semihand.adapt.check.window import (
     BAR,
     SIDE,
     ClickWindow,

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from semihand.adapt.crops import MARGIN, WIDE_GRID, CropSet, cut_crops
-from semihand.adapt.landmarks import Marks
-from semihand.adapt.sources import SourceFrame
+from semihand.adapt.frames.crops import MARGIN, WIDE_GRID, CropSet, cut_crops
+from semihand.adapt.frames.landmarks import Marks
+from semihand.adapt.frames.sources import SourceFrame
 from semihand.errors import SemihandError
 from semihand.evaluate.labels.predict import predict as evaluate_predict
 from semihand.datasets.sequence import SequenceWriter, read_sequence
@@ -155,7 +155,7 @@ class Looker:
 
 def test_label_crops_are_those_of_the_evaluation(tmp_path):
     """Two labelled frames, a right and a left hand, one of them at the picture's edge."""
-    from semihand.adapt.sources import open_source
+    from semihand.adapt.frames.sources import open_source
 
     with SequenceWriter(tmp_path / "seq", fps=10.0) as writer:
         for handedness, center in (("right", (150, 110)), ("left", (285, 60))):

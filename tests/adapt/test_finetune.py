@@ -18,13 +18,13 @@ from torch.testing import assert_close
 
 from semihand.adapt import finetune
 from semihand.train.batches import relative_depth
-from semihand.adapt.crops import WIDE_GRID
+from semihand.adapt.frames.crops import WIDE_GRID
 from semihand.adapt.finetune import Finetuning
 from semihand.train.process import Process
 from semihand.adapt.profiles import PAPER, PROFILES, ROBUST, FinetuneConfig, named_profile
-from semihand.adapt.pseudo_labels import LabelConfig
-from semihand.adapt.readings import ReadingConfig
-from semihand.adapt.teacher import TeacherLabels
+from semihand.adapt.labels.pseudo import LabelConfig
+from semihand.adapt.labels.readings import ReadingConfig
+from semihand.adapt.labels.teacher import TeacherLabels
 from semihand.adapt.views import ViewConfig, predict
 from semihand.errors import SemihandError
 from semihand.models.checkpoint import Checkpoint, describe, load_checkpoint, load_training_state
@@ -403,7 +403,7 @@ import os, pickle, sys, time
 from pathlib import Path
 import torch
 from semihand.train.batches import relative_depth
-from semihand.adapt.crops import WIDE_GRID
+from semihand.adapt.frames.crops import WIDE_GRID
 from semihand.adapt.finetune import Finetuning
 
 def wait():

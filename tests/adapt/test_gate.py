@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from semihand.adapt.gate import GateConfig, crop_gains, decide, split_held_out
-from semihand.adapt.indicators import Indicators, blocks
+from semihand.adapt.gate.decide import GateConfig, crop_gains, decide, split_held_out
+from semihand.adapt.gate.indicators import Indicators, blocks
 from semihand.adapt.views import Poses
 from semihand.errors import SemihandError
 

@@ -9,8 +9,8 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from torch import nn
 
-from semihand.adapt.crops import MARGIN, WIDE_GRID, CropSet
-from semihand.adapt.indicators import (
+from semihand.adapt.frames.crops import MARGIN, WIDE_GRID, CropSet
+from semihand.adapt.gate.indicators import (
     blocks,
     bone_changes,
     bone_distance,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from semihand.adapt.landmarks import MAX_DRAWS, LandmarkObserver, Marks, depth_of
+from semihand.adapt.frames.landmarks import MAX_DRAWS, LandmarkObserver, Marks, depth_of
 from semihand.models.joints import BONES, NUM_JOINTS, PRIOR_BONE_LENGTHS
 from semihand.tracker.detect import LandmarkResult
 

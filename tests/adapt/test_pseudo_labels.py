@@ -7,8 +7,8 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from semihand.adapt import pseudo_labels
-from semihand.adapt.pseudo_labels import Confidence, LabelConfig, PseudoLabels, distance, inside
+from semihand.adapt.labels import pseudo as pseudo_labels
+from semihand.adapt.labels.pseudo import Confidence, LabelConfig, PseudoLabels, distance, inside
 from semihand.adapt.views import Poses, ViewConfig
 from semihand.errors import SemihandError
 from semihand.models.joints import BONES, PRIOR_BONE_LENGTHS

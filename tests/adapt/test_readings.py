@@ -7,8 +7,8 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from semihand.adapt.pseudo_labels import LabelConfig
-from semihand.adapt.readings import ReadingConfig, ReadingLabels, look, read
+from semihand.adapt.labels.pseudo import LabelConfig
+from semihand.adapt.labels.readings import ReadingConfig, ReadingLabels, look, read
 from semihand.adapt.views import ViewConfig, predict
 from semihand.errors import SemihandError
 from semihand.models.network import Hourglass

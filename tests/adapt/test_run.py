@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from semihand.adapt import run
 from semihand.adapt.finetune import Finetuning
-from semihand.adapt.gate import Decision
+from semihand.adapt.gate.decide import Decision
 from semihand.adapt.run import AdaptOptions, adapt
 from semihand.cli import app
 from semihand.errors import SemihandError

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from semihand.adapt.crops import MARGIN, CropSet
-from semihand.adapt.definition import SHIFTED, SHIFTS, fit_depth_gain, fit_shifts, to_our_joints
-from semihand.adapt.smoothing import local_lines, smooth
-from semihand.adapt.teacher import TeacherConfig, detector_labels, to_units
+from semihand.adapt.frames.crops import MARGIN, CropSet
+from semihand.adapt.labels.definition import SHIFTED, SHIFTS, fit_depth_gain, fit_shifts, to_our_joints
+from semihand.adapt.labels.smoothing import local_lines, smooth
+from semihand.adapt.labels.teacher import TeacherConfig, detector_labels, to_units
 from semihand.adapt.views import Poses
 from semihand.errors import SemihandError
 from semihand.models.camera import GRID, crop_camera, default_intrinsics

@@ -9,9 +9,9 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from semihand.adapt.landmarks import LandmarkObserver, Marks
-from semihand.adapt.sources import SourceFrame
-from semihand.adapt.tracked import SURE, tracked_crops
+from semihand.adapt.frames.landmarks import LandmarkObserver, Marks
+from semihand.adapt.frames.sources import SourceFrame
+from semihand.adapt.frames.tracked import SURE, tracked_crops
 from semihand.datasets.sequence import read_sequence
 from semihand.datasets.labels import label_square
 from semihand.models.checkpoint import Checkpoint, describe, load_checkpoint

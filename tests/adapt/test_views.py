@@ -8,7 +8,7 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from torch.testing import assert_close
 
-from semihand.adapt.crops import WIDE_GRID
+from semihand.adapt.frames.crops import WIDE_GRID
 from semihand.adapt.views import PERTURBATIONS, View, ViewConfig, draw_diversity, draw_perturbation, predict
 from semihand.models.lifting import project
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from semihand.adapt.landmarks import Marks
+from semihand.adapt.frames.landmarks import Marks
 from semihand.datasets.sequence import SequenceWriter
 from semihand.errors import SemihandError
 from semihand.models.checkpoint import describe, save_checkpoint

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
-from semihand.adapt.crops import MARGIN
-from semihand.adapt.gate import Decision
+from semihand.adapt.frames.crops import MARGIN
+from semihand.adapt.gate.decide import Decision
 from semihand.adapt.views import Poses
 from semihand.errors import SemihandError
 from semihand.evaluate.gate_study.runs import StudyOptions, stretched

@@ -10,9 +10,9 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from ..errors import SemihandError
-from ..models.camera import GRID, Crop, warp_crop
-from ..models.joints import NUM_JOINTS
+from ...errors import SemihandError
+from ...models.camera import GRID, Crop, warp_crop
+from ...models.joints import NUM_JOINTS
 from .sources import SourceFrame
 
 #: Grid pixels kept round every crop: room for any turn with a shift of 5, and for most enlargements.

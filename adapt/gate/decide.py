@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..errors import SemihandError
-from .crops import CropSet
+from ...errors import SemihandError
+from ..frames.crops import CropSet
 from .indicators import Indicators
 
 #: Crops left out of training at both ends of a held-out block that is cut out of one take.

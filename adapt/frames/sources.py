@@ -14,14 +14,14 @@ from typing import Protocol
 import numpy as np
 from tqdm import tqdm
 
-from ..errors import SemihandError
-from ..datasets.labels import MIN_OVERLAP, label_box, label_square
-from ..datasets.open import is_dataset, open_dataset, spread
-from ..datasets.sequence import Sequence, SequenceFrame
-from ..models.camera import Crop, crop_camera, default_intrinsics
-from ..tracker.crop import crop_box, overlap
+from ...errors import SemihandError
+from ...datasets.labels import MIN_OVERLAP, label_box, label_square
+from ...datasets.open import is_dataset, open_dataset, spread
+from ...datasets.sequence import Sequence, SequenceFrame
+from ...models.camera import Crop, crop_camera, default_intrinsics
+from ...tracker.crop import crop_box, overlap
 from .landmarks import LandmarkObserver, Marks
-from ..record.recording import read_recording
+from ...record.recording import read_recording
 
 CROPS = ("detector", "label")
 

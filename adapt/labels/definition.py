@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..models.joints import (
+from ...models.joints import (
     INDEX_MCP, LITTLE_MCP, MIDDLE_MCP, NUM_JOINTS, PARENTS, RING_MCP, ROOT, THUMB_CMC, WRIST,
 )  # fmt: skip
 

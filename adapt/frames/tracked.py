@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 from tqdm import tqdm
 
-from ..models.checkpoint import Checkpoint
+from ...models.checkpoint import Checkpoint
 from .crops import CropSet, cut_crops
 from .landmarks import LandmarkObserver
 from .sources import SourceFrame
-from .views import predict
+from ..views import predict
 
 #: Presence from which on the landmark model is not asked again.
 SURE = 0.95

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..errors import SemihandError
-from ..models.joints import PRIOR_BONE_LENGTHS
-from .crops import CropSet
-from .pseudo_labels import Confidence, LabelConfig, PseudoLabels
-from .views import Poses, ViewConfig, draw_diversity, predict
+from ...errors import SemihandError
+from ...models.joints import PRIOR_BONE_LENGTHS
+from ..frames.crops import CropSet
+from .pseudo import Confidence, LabelConfig, PseudoLabels
+from ..views import Poses, ViewConfig, draw_diversity, predict
 
 
 @dataclass(frozen=True)

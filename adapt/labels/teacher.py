@@ -13,15 +13,15 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ..errors import SemihandError
-from ..models.camera import GRID, GRID_CENTER
-from ..models.joints import PRIOR_BONE_LENGTHS, ROOT
-from ..models.lifting import bone_lengths as lengths_of
-from ..models.registration import estimate_template, register
-from .crops import CropSet
+from ...errors import SemihandError
+from ...models.camera import GRID, GRID_CENTER
+from ...models.joints import PRIOR_BONE_LENGTHS, ROOT
+from ...models.lifting import bone_lengths as lengths_of
+from ...models.registration import estimate_template, register
+from ..frames.crops import CropSet
 from .definition import to_our_joints
 from .smoothing import smooth
-from .views import Poses
+from ..views import Poses
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ from typing import Protocol
 
 import numpy as np
 
-from ..errors import SemihandError
-from ..models.checkpoint import atomic_file
-from ..models.joints import INDEX_TIP, JOINT_NAMES, LITTLE_TIP, MIDDLE_MCP, NUM_JOINTS, THUMB_TIP, WRIST
-from .report.files import read_held_out, read_indicators
+from ...errors import SemihandError
+from ...models.checkpoint import atomic_file
+from ...models.joints import INDEX_TIP, JOINT_NAMES, LITTLE_TIP, MIDDLE_MCP, NUM_JOINTS, THUMB_TIP, WRIST
+from ..report.files import read_held_out, read_indicators
 
 log = logging.getLogger(__name__)
 

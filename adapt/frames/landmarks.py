@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..models.joints import NUM_JOINTS
-from ..models.lifting import bone_lengths
-from ..tracker.detect import HandDetector, HandLandmarker, LandmarkResult
-from ..tracker.palm import box_from_landmarks
-from ..tracker.types import HandBox
+from ...models.joints import NUM_JOINTS
+from ...models.lifting import bone_lengths
+from ...tracker.detect import HandDetector, HandLandmarker, LandmarkResult
+from ...tracker.palm import box_from_landmarks
+from ...tracker.types import HandBox
 
 MIN_PRESENCE = 0.5
 #: Looks after the first one. The mirror image counts most; beyond four the mean hardly gets better.

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..errors import SemihandError
-from ..models.joints import PRIOR_BONE_LENGTHS
-from ..models.registration import estimate_template, register
-from .crops import CropSet
-from .views import Poses, View, ViewConfig, draw_perturbation, predict
+from ...errors import SemihandError
+from ...models.joints import PRIOR_BONE_LENGTHS
+from ...models.registration import estimate_template, register
+from ..frames.crops import CropSet
+from ..views import Poses, View, ViewConfig, draw_perturbation, predict
 
 GATES = ("absolute", "quantile", "soft")
 

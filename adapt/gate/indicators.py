@@ -27,16 +27,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..models.circles import load_circles, overlap, pixels_per_unit, render
-from ..models.joints import PRIOR_BONE_LENGTHS
-from ..models.lifting import MAX_ROOT_DEPTH, bone_lengths, lift
-from ..models.network import Hourglass
-from ..models.registration import register
-from ..synth.cache import Cache
-from ..train import validate
-from .crops import CropSet
-from .pseudo_labels import inside
-from .views import Poses, View, ViewConfig, draw_diversity, draw_perturbation, predict
+from ...models.circles import load_circles, overlap, pixels_per_unit, render
+from ...models.joints import PRIOR_BONE_LENGTHS
+from ...models.lifting import MAX_ROOT_DEPTH, bone_lengths, lift
+from ...models.network import Hourglass
+from ...models.registration import register
+from ...synth.cache import Cache
+from ...train import validate
+from ..frames.crops import CropSet
+from ..labels.pseudo import inside
+from ..views import Poses, View, ViewConfig, draw_diversity, draw_perturbation, predict
 
 PER_CROP = (
     "view_consistency", "turn_consistency", "view_depth", "pose_mask_iou", "source_mask_iou", "bone_distance",

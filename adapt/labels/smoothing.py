@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .crops import CropSet
+from ..frames.crops import CropSet
 
 #: Frames further away than so many bandwidths don't count.
 REACH = 3.0

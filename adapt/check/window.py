@@ -8,10 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..errors import SemihandError
-from ..models.camera import GRID
-from ..tracker.viewer import display_available
-from .check import Answer, CheckResult, Question, run_check
+from ...errors import SemihandError
+from ...models.camera import GRID
+from ...tracker.viewer import display_available
+from .session import Answer, CheckResult, Question, run_check
 
 _TITLE = "semihand: click the joint"
 #: Pixels of the enlarged crop and of the bars above and below it.

@@ -1,0 +1,1 @@
+"""`--check`: joints that the user clicks measure both models."""
