@@ -6,8 +6,8 @@ import numpy as np
 
 from ..models.model_file import open_model
 from ..tracker.detect import HandDetector, HandLandmarker
+from ..tracker.observe import warm_up
 from ..tracker.pipeline import Tracker, TrackerConfig
-from ..tracker.types import HandBox
 
 
 def open_tracker(
@@ -23,5 +23,5 @@ def open_tracker(
     for batch in range(1, hands + 1):
         network.run(np.zeros((batch, size, size, 3), np.uint8))
     detector.detect(picture)
-    landmarker(picture, HandBox(np.array([32.0, 32.0]), 64.0))
+    warm_up(network, landmarker)
     return Tracker(network, detector, landmarker, TrackerConfig(hands=hands), focal)

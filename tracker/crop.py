@@ -24,7 +24,8 @@ class CropConfig:
     nothing. reach: the crop is at least so many times the crop factor times the palm-and-knuckles box, so that the
     fingers of a fist stretch out inside it, but at most max_room times the plain crop; half of that room goes to the
     fingers' end. lead: share of the last motion that is expected to go on; max_lead seconds, max_move hand sizes: no
-    further ahead than this.
+    further ahead than this. moving_factor: the crop factor grows to this, where it is smaller, for a hand that moves
+    full_speed hand sizes from frame to frame.
     """
 
     upright: bool = True
@@ -35,6 +36,8 @@ class CropConfig:
     lead: float = 0.7
     max_lead: float = 0.15
     max_move: float = 0.5
+    moving_factor: float = 1.4
+    full_speed: float = 0.15
 
 
 def joints_box(uv: np.ndarray, factor: float, roll: float = 0.0) -> HandBox:
@@ -75,6 +78,11 @@ def ahead(uv: np.ndarray, velocity: np.ndarray, dt: float, config: CropConfig = 
     limit = config.max_move * max(float(np.ptp(uv, axis=0).max()), 1.0)
     length = hypot(*move)
     return uv + (move if length <= limit else move * (limit / length))
+
+
+def moving_factor(factor: float, moved: float, config: CropConfig = CropConfig()) -> float:
+    """The crop factor of a hand that moved `moved` hand sizes since the last frame."""
+    return factor + max(config.moving_factor - factor, 0.0) * min(moved / config.full_speed, 1.0)
 
 
 def wrap(angle: float) -> float:

@@ -6,6 +6,7 @@ Nothing here touches the network. Coordinates are pixels of the unmirrored pictu
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,8 +19,11 @@ from ..errors import SemihandError
 from ..models.joints import NUM_JOINTS
 from ..models.model_file import usable_cores
 from .palm import (
+    OTHER_VIEWS,
     PALM_SIZE,
+    PLAIN,
     PalmConfig,
+    View,
     box_from_palm,
     decode_palms,
     image_to_crop,
@@ -60,31 +64,26 @@ class HandDetector:
         self._threads = threads
         self._anchors = palm_anchors()
 
-    def detect(self, image_bgr: np.ndarray, max_hands: int = 2, pad: float | None = None) -> list[HandBox]:
-        """Up to `max_hands` boxes, best score first; none when there is no hand.
+    def detect(
+        self, image_bgr: np.ndarray, max_hands: int = 2, views: Sequence[View] = (PLAIN, OTHER_VIEWS[0])
+    ) -> list[HandBox]:
+        """Up to `max_hands` boxes, best score first, of the first of `views` that shows a hand; none when none does.
 
-        image_bgr (H, W, 3) uint8. `pad` adds a black border of that share of the picture's sides all round,
-        because a hand that fills the picture is missed otherwise. None tries without border first, then with
-        `config.retry_pad`. Raises ValueError on other pictures, SemihandError when the model file is broken.
+        image_bgr (H, W, 3) uint8. Raises ValueError on other pictures, SemihandError when the model file is broken.
         """
         _check_image(image_bgr)
-        tries = (0.0, self.config.retry_pad) if pad is None else (pad,)
-        for border in dict.fromkeys(tries):
-            boxes = self._detect(image_bgr, border)
-            if boxes:
-                break
-        return boxes[:max_hands]
+        for view in views:
+            if boxes := self._detect(image_bgr, view):
+                return boxes[:max_hands]
+        return []
 
-    def _detect(self, image_bgr: np.ndarray, pad: float) -> list[HandBox]:
-        to_input = letterbox(image_bgr.shape[1], image_bgr.shape[0], pad)
+    def _detect(self, image_bgr: np.ndarray, view: View) -> list[HandBox]:
+        to_input = letterbox(image_bgr.shape[1], image_bgr.shape[0], view)
         picture = cv2.warpAffine(image_bgr, to_input, (PALM_SIZE, PALM_SIZE), flags=cv2.INTER_LINEAR)
         raw, logits = self._session.run(None, {"image": _network_input(picture)})
         palms, scores = decode_palms(raw[0], logits[0, :, 0], self._anchors, self.config.min_score)
         palms, scores = weighted_nms(palms, scores, self.config.min_iou)
-        scale, offset = to_input[0, 0], to_input[:, 2]
-        palms[:, :2] -= offset
-        palms[:, 4:] -= np.tile(offset, 7)
-        return [box_from_palm(palm, score) for palm, score in zip(palms / scale, scores, strict=True)]
+        return [box_from_palm(_to_image(palm, to_input), score) for palm, score in zip(palms, scores, strict=True)]
 
     @cached_property
     def _session(self) -> onnxruntime.InferenceSession:
@@ -132,13 +131,20 @@ def landmark_result(landmarks, presence: float, right: float, world, box: HandBo
     )
 
 
-def letterbox(width: int, height: int, pad: float = 0.0) -> np.ndarray:
-    """(2, 3) affine map that fits a picture, with `pad` of its sides as border, into the palm input."""
-    scale = PALM_SIZE / (max(width, height) * (1 + 2 * pad))
-    return np.array([
-        [scale, 0.0, (PALM_SIZE - scale * width) / 2],
-        [0.0, scale, (PALM_SIZE - scale * height) / 2],
-    ])  # fmt: skip
+def letterbox(width: int, height: int, view: View = PLAIN) -> np.ndarray:
+    """(2, 3) affine map that fits a view of a picture into the palm input."""
+    scale = PALM_SIZE / (max(width, height) * (1 + 2 * view.pad))
+    linear = scale * np.rint(rotation(view.turn * np.pi / 2))
+    return np.column_stack([linear, PALM_SIZE / 2 - linear @ (width / 2, height / 2)])
+
+
+def _to_image(palm: np.ndarray, to_input: np.ndarray) -> np.ndarray:
+    """A palm (18,) of the palm input in image pixels; its box stays upright, as a view turns by right angles only."""
+    linear, offset = to_input[:, :2], to_input[:, 2]
+    points = np.concatenate([palm[:2], palm[4:]]).reshape(-1, 2)
+    points = np.linalg.solve(linear, (points - offset).T).T
+    extent = np.abs(np.linalg.solve(linear, palm[2:4]))
+    return np.concatenate([points[0], extent, points[1:].ravel()])
 
 
 def open_session(

@@ -15,17 +15,19 @@ import numpy as np
 from ..models.camera import GRID, Crop, crop_camera, warp_crop
 from ..models.joints import UNIT_BONE_METRES
 from ..models.lifting import MAX_ROOT_DEPTH, lift
+from ..models.model_file import ModelInfo, Output
 from .types import HandBox, HandEstimate
 
 logger = logging.getLogger(__name__)
 
 
 class Network(Protocol):
-    """What the live path needs of a model file: `info` and `run` (see `models.model_file.Model`)."""
+    """What the live path needs of a model file (see `models.model_file.Model`)."""
 
-    info: object
+    info: ModelInfo
+    outputs: tuple[str, ...]
 
-    def run(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]: ...
+    def run(self, crops: np.ndarray) -> Output: ...
 
 
 class Presence(Enum):
@@ -41,13 +43,18 @@ class PresenceConfig:
     """When a crop shows a hand.
 
     start: mean confidence of the joints that a new hand needs; keep: that a tracked one needs (hysteresis); drop:
-    below it a tracked hand is gone at once. min_area, max_area: share of the crop that the mask may cover.
-    min_joints: share of the joints that lie on the mask.
+    below it a tracked hand is gone at once. seen_start, seen_keep, seen_drop: the same for what the network says of a
+    hand's presence, where it does; from seen_sure on that outweighs what is doubtful otherwise. min_area, max_area:
+    share of the crop that the mask may cover. min_joints: share of the joints that lie on the mask.
     """
 
     start: float = 0.35
     keep: float = 0.25
     drop: float = 0.1
+    seen_start: float = 0.5
+    seen_keep: float = 0.3
+    seen_drop: float = 0.1
+    seen_sure: float = 0.95
     min_area: float = 0.01
     max_area: float = 0.75
     min_joints: float = 0.4
@@ -55,8 +62,9 @@ class PresenceConfig:
 
 @dataclass(frozen=True)
 class Hand:
-    """One crop's answer: the crop, the network's estimate, and joints in the picture and in metres, unsmoothed."""
+    """One crop's answer: the box and its crop, the network's estimate, joints in the picture and in metres, unsmoothed."""
 
+    box: HandBox
     crop: Crop
     estimate: HandEstimate
     uv_image: np.ndarray
@@ -83,9 +91,9 @@ class Estimator:
         crops = [crop_camera(K, box.center, box.side, box.roll, box.handedness == "left") for box in boxes]
         batch = self._pictures(image, crops)
         cropped = perf_counter()
-        uv_crop, depth_rel, mask, confidence = _finite(*self.model.run(batch)[:4])
+        output = _finite(Output(*self.model.run(batch)))
         estimated = perf_counter()
-        hands = self._lift(crops, uv_crop, depth_rel, mask, confidence)
+        hands = self._lift(boxes, crops, output)
         stages = np.diff([start, cropped, estimated, perf_counter()]) * 1e3
         self.ms = dict(zip(("crop", "estimate", "lift"), stages.tolist()))
         return hands
@@ -98,32 +106,33 @@ class Estimator:
             cv2.cvtColor(warp_crop(image, crop, self._size), cv2.COLOR_BGR2RGB, dst=picture)
         return self._batch[: len(crops)]
 
-    def _lift(self, crops, uv_crop, depth_rel, mask, confidence) -> list[Hand]:
+    def _lift(self, boxes: Sequence[HandBox], crops: Sequence[Crop], output: Output) -> list[Hand]:
         K_crop = np.stack([crop.K_crop for crop in crops])
         xyz = lift(
-            uv_crop, depth_rel, K_crop, self._bones, self.scale, fallback_depth=MAX_ROOT_DEPTH * self.scale
+            output.uv, output.depth, K_crop, self._bones, self.scale, fallback_depth=MAX_ROOT_DEPTH * self.scale
         )
         return [
-            Hand(
-                crop,
-                HandEstimate(uv_crop[i], depth_rel[i], mask[i], confidence[i]),
-                crop.uv_to_image(uv_crop[i]),
-                crop.xyz_to_camera(xyz[i]),
-            )
-            for i, crop in enumerate(crops)
+            Hand(box, crop, _estimate(output, i), crop.uv_to_image(output.uv[i]), crop.xyz_to_camera(xyz[i]))
+            for i, (box, crop) in enumerate(zip(boxes, crops))
         ]
 
 
-def _finite(uv_crop, depth_rel, mask, confidence):
+def _estimate(output: Output, i: int) -> HandEstimate:
+    said = (None if values is None else float(values[i]) for values in (output.presence, output.right))
+    return HandEstimate(output.uv[i], output.depth[i], output.mask[i], output.confidence[i], *said)
+
+
+def _finite(output: Output) -> Output:
     """The network's answer with hands that hold NaN or infinity emptied: no confidence, so they count as lost."""
-    if np.isfinite(uv_crop.sum() + depth_rel.sum() + mask.sum() + confidence.sum()):
-        return uv_crop, depth_rel, mask, confidence
+    given = [array for array in output if array is not None]
+    if np.isfinite(sum(array.sum() for array in given)):
+        return output
     logger.warning("The network answered with numbers that are not finite; this hand counts as lost.")
-    arrays = [np.array(array) for array in (uv_crop, depth_rel, mask, confidence)]
+    arrays = [np.array(array) for array in given]
     bad = ~np.all([np.isfinite(array).all(axis=tuple(range(1, array.ndim))) for array in arrays], axis=0)
-    for array, value in zip(arrays, ((GRID - 1) / 2, 0.0, 0.0, 0.0)):
+    for array, value in zip(arrays, ((GRID - 1) / 2, 0.0, 0.0, 0.0, 0.0, 0.5)):
         array[bad] = value
-    return tuple(arrays)
+    return Output(*arrays)
 
 
 def score(estimate: HandEstimate) -> float:
@@ -132,10 +141,16 @@ def score(estimate: HandEstimate) -> float:
 
 
 def presence(estimate: HandEstimate, tracked: bool, config: PresenceConfig = PresenceConfig()) -> Presence:
-    """Whether the crop shows a hand: confident joints, a mask of sensible size, and joints that lie on it."""
-    sure = score(estimate)
-    if sure < config.drop:
+    """Whether the crop shows a hand: confident joints, a mask of sensible size, and joints that lie on it, and where
+    the network has a word on it, that."""
+    sure, seen = score(estimate), estimate.presence
+    if sure < config.drop or (seen is not None and seen < config.seen_drop):
         return Presence.ABSENT
+    if seen is not None:
+        if seen >= config.seen_sure:
+            return Presence.PRESENT
+        if seen < (config.seen_keep if tracked else config.seen_start):
+            return Presence.DOUBTFUL
     area = np.count_nonzero(estimate.mask > 0.5) / estimate.mask.size
     sound = config.min_area <= area <= config.max_area and joints_on_mask(estimate) >= config.min_joints
     if sound and sure >= (config.keep if tracked else config.start):

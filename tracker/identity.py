@@ -18,13 +18,15 @@ class IdentityConfig:
     """Votes and ids.
 
     A vote of probability p for a side counts 2 p - 1. switch: evidence for the other side at which a label changes;
-    limit: evidence kept at most, so that a wrong start can be outvoted; memory_s: how long a lost hand's id waits;
+    limit: evidence kept at most, so that a wrong start can be outvoted; drift: share of the way to limit (2 p - 1) that
+    a tracked frame's own reading moves it, as a hundred frames of one hand are no hundred witnesses; memory_s: how long a lost hand's id waits;
     near: how far from its last place (in hand sizes) it may come back; same_distance, same_overlap: hands with joints or
     boxes this close are one.
     """
 
     switch: float = 1.5
     limit: float = 4.0
+    drift: float = 0.05
     memory_s: float = 0.5
     near: float = 1.0
     same_distance: float = 0.35
@@ -51,6 +53,11 @@ class HandednessVote:
         signed = weight if side == "right" else -weight
         self._right = min(max(self._right + signed, -self.config.limit), self.config.limit)
         self.count += 1
+
+    def add_frame(self, side: str, probability: float) -> None:
+        """A tracked frame's reading: `side` with its probability in [0, 1]. Also moves the label in `settle` only."""
+        toward = self.config.limit * (2 * probability - 1) * (1 if side == "right" else -1)
+        self._right += self.config.drift * (toward - self._right)
 
     def evidence(self, side: str) -> float:
         """Evidence for `side`; negative where the other side has more."""

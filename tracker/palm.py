@@ -31,24 +31,36 @@ STEADY_JOINTS = (
 
 
 @dataclass(frozen=True)
-class PalmConfig:
-    """`min_score` keeps a palm, `min_iou` merges two palms, `retry_pad` widens the picture of a second try.
+class View:
+    """How a picture is shown to the palm network.
 
-    min_score in (0, 1); min_iou in [0, 1]; retry_pad in shares of the picture's side, added on every side
-    (0: no second try). Raises ValueError on values outside.
+    pad: black border in shares of the picture's sides all round, because a hand that fills the picture is missed
+    otherwise; negative: only the picture's middle, for small hands. turn: quarter turns clockwise, for hands that
+    hang or lie.
     """
+
+    pad: float = 0.0
+    turn: int = 0
+
+
+PLAIN = View()
+#: The other views in which hands turned up that the plain one misses, the most helpful first.
+OTHER_VIEWS = (View(0.25), View(turn=1), View(turn=3), View(turn=2), View(0.75), View(-0.2))
+ALL_VIEWS = (PLAIN, *OTHER_VIEWS)
+
+
+@dataclass(frozen=True)
+class PalmConfig:
+    """`min_score` in (0, 1) keeps a palm, `min_iou` in [0, 1] merges two. Raises ValueError on values outside."""
 
     min_score: float = 0.5
     min_iou: float = 0.3
-    retry_pad: float = 0.25
 
     def __post_init__(self) -> None:
         if not 0 < self.min_score < 1:
             raise ValueError(f"min_score must lie between 0 and 1, got {self.min_score}")
         if not 0 <= self.min_iou <= 1:
             raise ValueError(f"min_iou must lie in [0, 1], got {self.min_iou}")
-        if self.retry_pad < 0:
-            raise ValueError(f"retry_pad must not be negative, got {self.retry_pad}")
 
 
 def palm_anchors() -> np.ndarray:

@@ -11,11 +11,15 @@ import numpy as np
 from ..models.camera import default_intrinsics
 from .crop import CropConfig
 from .estimate import Estimator, Hand, Network, Presence, PresenceConfig, presence
-from .find import Detector, FindConfig, Finder, Landmarker
-from .identity import IdentityConfig, Ids, LostHand, Relation, relation, settle_sides
+from .find import Detector, FindConfig, Finder, Kind, Verdict
+from .identity import HandednessVote, IdentityConfig, Ids, LostHand, Relation, relation, settle_sides
+from .observe import Landmarker, Sighting, observer_for
 from .smooth import SmoothConfig
 from .track import Track
-from .types import Frame, HandPose
+from .types import Frame, HandBox, HandPose
+
+#: A tracked hand and the network's answer for it.
+Pair = tuple[Track, Hand]
 
 #: What `Tracker.ms` holds: capture is the frame's own, total is of the whole step (all stages but capture).
 STAGES = ("capture", "detect", "crop", "estimate", "lift", "smooth", "total")
@@ -55,18 +59,24 @@ class Tracker:
         config: TrackerConfig = TrackerConfig(),
         focal: float | None = None,
     ) -> None:
-        """focal: the camera's focal length in pixels where known, else 0.85 of the picture's longer side."""
+        """landmarker: asked only where the model itself does not say what a crop shows.
+
+        focal: the camera's focal length in pixels where known, else 0.85 of the picture's longer side.
+        """
         self.config, self.focal = config, focal
         self.ms = dict.fromkeys(STAGES, 0.0)
-        self.use(model)
-        self._finder = Finder(detector, landmarker, config.hands, config.find, config.crop, config.identity)
+        self._landmarker = landmarker
+        observer = observer_for(model, landmarker)
+        self._finder = Finder(detector, observer, config.hands, config.find, config.crop, config.identity)
         self._intrinsics: tuple[tuple[int, int], np.ndarray] | None = None
+        self.use(model)
         self.reset()
 
     def use(self, model: Network) -> None:
         """Let this network answer from the next frame on. Hands stay followed; its input may have another size."""
         self.model = model
         self._estimator = Estimator(model)
+        self._finder.observer = observer_for(model, self._landmarker)
         self._factor = float(model.info.crop_factor)
 
     def reset(self) -> None:
@@ -86,78 +96,118 @@ class Tracker:
         """The hands in the next frame, oldest id first. Frames come in the order of their times."""
         start = perf_counter()
         self.ms = dict.fromkeys(STAGES, 0.0) | {"capture": frame.capture_ms}
-        self._finder.ms = 0.0
-        looked = self._find(frame)
-        tracked = len(self._tracks)
-        settle_sides([track.vote for track in self._tracks])
-        poses = self._follow(frame, self._tracks)
-        if not looked and len(self._tracks) < tracked:
-            poses += self._look_again(frame)
+        K = self.intrinsics(frame.image)
+        self._find(frame, K)
+        tracked = list(self._tracks)
+        kept = self._keep(frame, self._estimate(frame, K, tracked))
+        lost = [track for track in tracked if track not in self._tracks]
+        if lost:
+            kept = self._find_again(frame, K, lost, kept)
+        poses = [self._smooth(frame, K, *pair) for pair in kept]
         self.ms["detect"] = self._finder.ms
         self.ms["total"] = (perf_counter() - start) * 1e3
         return sorted(poses, key=lambda pose: pose.id)
 
-    def _find(self, frame: Frame) -> bool:
-        """Before the network runs: drop hands that left, look for new ones or check one. True after a look."""
+    def _find(self, frame: Frame, K: np.ndarray) -> None:
+        """Before the network runs: drop hands that left the picture, look for new ones or check one."""
         for track in list(self._tracks):
             if not self._finder.inside(track.expected(frame.time, self.config.crop), frame):
                 self._lose(track)
-        if not self._finder.due(self._tracks, self._ids, frame.time):
-            unseen = self._finder.check(frame, self._tracks)
-            if unseen is None:
-                return False
-            if unseen.doubts >= 2:
-                self._lose(unseen)
-        self._finder.look(frame, self._tracks, self._ids)
-        return True
+        self._apply(frame, self._finder.find(frame, K, self._tracks, self._ids.waiting(frame.time)))
+        settle_sides([track.vote for track in self._tracks])
+
+    def _find_again(self, frame: Frame, K: np.ndarray, lost: Sequence[Track], kept: list[Pair]) -> list[Pair]:
+        """Hands were lost in this very frame: find them, or others, before it is over. All pairs that there are then."""
+        fixed = len(self._tracks)
+        placed = self._apply(frame, self._finder.find_again(frame, K, self._tracks))
+        found = {track.id for track in self._tracks}
+        missing = [track for track in lost if track.id and track.id not in found]
+        boxes = [self._aim(frame, track) for track in missing]
+        placed += self._apply(frame, self._finder.find_near(frame, K, self._tracks, boxes))
+        settle_sides([track.vote for track in self._tracks], fixed)
+        kept = [pair for pair in kept if pair[0] not in placed]
+        return kept + self._keep(frame, self._estimate(frame, K, placed), kept)
+
+    def _apply(self, frame: Frame, verdicts: Sequence[Verdict]) -> list[Track]:
+        """Do what the finder's verdicts say. Returns the tracks that are new or elsewhere than before."""
+        placed = []
+        for verdict in verdicts:
+            track, sighting = verdict.track, verdict.sighting
+            if verdict.kind is Kind.GONE:
+                self._lose(track)
+            elif verdict.kind is Kind.UNSEEN:
+                track.unseen(frame, sighting.presence < self.config.find.gone_presence)
+            else:
+                track = track or self._begin(frame, sighting)
+                sure = sighting.presence >= self.config.find.sure_presence
+                track.seen(sighting, verdict.kind is Kind.MOVED, frame, self.config.find.trust if sure else 0)
+                placed += [track] if verdict.kind is not Kind.SEEN else []
+        return placed
+
+    def _begin(self, frame: Frame, sighting: Sighting) -> Track:
+        """A hand that was not tracked: one that was lost a short while ago, or a new one."""
+        lost = self._ids.recall(sighting.uv_image, sighting.handedness, frame.time)
+        vote = lost.vote if lost else HandednessVote(self.config.identity)
+        track = Track(vote, sighting.uv_image, frame.time, lost.id if lost else 0)
+        self._tracks.append(track)
+        return track
 
     def _lose(self, track: Track) -> None:
         self._tracks.remove(track)
         if track.id:
             self._ids.forget(LostHand(track.id, track.time, track.uv_image, track.vote))
 
-    def _look_again(self, frame: Frame) -> list[HandPose]:
-        """A hand was lost in this very frame: find it, or another, before the frame is over."""
-        kept = len(self._tracks)
-        self._finder.look(frame, self._tracks, self._ids)
-        settle_sides([track.vote for track in self._tracks], fixed=kept)
-        return self._follow(frame, self._tracks[kept:])
+    def _aim(self, frame: Frame, track: Track) -> HandBox:
+        return track.aim(frame.time, self._factor, self.config.crop)
 
-    def _follow(self, frame: Frame, tracks: Sequence[Track]) -> list[HandPose]:
-        """One batch through the network: the poses of those tracks that still show a hand; the others are lost."""
-        config, K = self.config, self.intrinsics(frame.image)
-        boxes = [track.aim(frame.time, self._factor, config.crop) for track in tracks]
-        hands = self._estimator(frame.image, boxes, K)
-        start = perf_counter()
-        seen = self._without_doubles([pair for pair in zip(tracks, hands) if self._still_there(*pair)])
-        kept = {id(track) for track, _ in seen}
-        for track in [track for track in tracks if id(track) not in kept]:
-            self._lose(track)
-        poses = [self._take(track, hand, K, frame.time) for track, hand in seen]
+    def _estimate(self, frame: Frame, K: np.ndarray, tracks: Sequence[Track]) -> list[Pair]:
+        """One batch through the network."""
+        hands = self._estimator(frame.image, [self._aim(frame, track) for track in tracks], K)
         for stage, ms in self._estimator.ms.items():
             self.ms[stage] += ms
+        return list(zip(tracks, hands))
+
+    def _keep(self, frame: Frame, pairs: Sequence[Pair], beside: Sequence[Pair] = ()) -> list[Pair]:
+        """Those that still show a hand of their own, beside others that do; the other tracks are lost."""
+        start = perf_counter()
+        there = []
+        for track, hand in pairs:
+            shown = self._shown(frame, track, hand)
+            track.misses = 0 if shown is Presence.PRESENT else track.misses + 1
+            patience = self.config.patience if track.followed and shown is Presence.DOUBTFUL else 0
+            if track.misses <= patience:
+                there.append((track, hand))
+        kept = self._without_doubles(there, beside)
+        stay = {track for track, _ in kept}
+        for track, _ in pairs:
+            if track not in stay:
+                self._lose(track)
         self.ms["smooth"] += (perf_counter() - start) * 1e3
-        return poses
+        return kept
 
-    def _still_there(self, track: Track, hand: Hand) -> bool:
+    def _shown(self, frame: Frame, track: Track, hand: Hand) -> Presence:
+        """What a crop shows; an observer that was sure a short while ago outweighs doubts, not the network's own word."""
         shown = presence(hand.estimate, track.followed, self.config.presence)
-        if shown is Presence.DOUBTFUL and track.trust:
-            shown = Presence.PRESENT
-        track.trust = max(track.trust - 1, 0)
-        track.misses = 0 if shown is Presence.PRESENT else track.misses + 1
-        if not track.followed:
-            return shown is Presence.PRESENT
-        return shown is not Presence.ABSENT and track.misses <= self.config.patience
+        trusted = hand.estimate.presence is None and frame.index < track.trust
+        return Presence.PRESENT if shown is Presence.DOUBTFUL and trusted else shown
 
-    def _without_doubles(self, seen: list[tuple[Track, Hand]]) -> list[tuple[Track, Hand]]:
-        """Of two tracks on one hand only the older."""
-        kept: list[tuple[Track, Hand]] = []
-        for track, hand in sorted(seen, key=lambda pair: pair[0].id or np.inf):
+    def _without_doubles(self, there: Sequence[Pair], beside: Sequence[Pair]) -> list[Pair]:
+        """Of two tracks on one hand only that which is of its side, as far as the network says, else the older."""
+        kept: list[Pair] = []
+        for track, hand in sorted(there, key=lambda pair: (_wrong_side(pair[1]), pair[0].id or np.inf)):
             uv, identity = hand.uv_image, self.config.identity
-            if all(relation(uv, other.uv_image, identity) is not Relation.SAME for _, other in kept):
+            others = [other.uv_image for _, other in (*beside, *kept)]
+            if all(relation(uv, other, identity) is not Relation.SAME for other in others):
                 kept.append((track, hand))
         return kept
 
-    def _take(self, track: Track, hand: Hand, K: np.ndarray, time: float) -> HandPose:
+    def _smooth(self, frame: Frame, K: np.ndarray, track: Track, hand: Hand) -> HandPose:
+        start = perf_counter()
         track.id = track.id or self._ids.new()
-        return track.follow(hand, K, time, self.config.smooth)
+        pose = track.follow(hand, K, frame.time, self.config.smooth)
+        self.ms["smooth"] += (perf_counter() - start) * 1e3
+        return pose
+
+
+def _wrong_side(hand: Hand) -> bool:
+    return hand.estimate.right is not None and hand.estimate.right < 0.5

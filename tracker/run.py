@@ -20,12 +20,13 @@ from .camera import CameraConfig, Source, Webcam
 from .draw import draw
 from .files import Pictures, VideoFile
 from .follow import Follower, Stamp, stamp
+from .observe import warm_up
 from .options import TrackOptions
 from .output import CsvWriter, JsonlWriter, NpzWriter, Writer, camera_record, header
 from .pipeline import Tracker, TrackerConfig
 from .smooth import SmoothConfig
 from .summary import Summary
-from .types import Frame, HandBox, HandPose
+from .types import Frame, HandPose
 from .video import VideoSink
 from .viewer import open_viewer
 
@@ -94,6 +95,7 @@ def _open_all(options: TrackOptions, stack: ExitStack) -> tuple[Source, Tracker]
         logger.info(
             "Tracking %s with model %s on %s.", source.name, model.result().info.name, model.result().provider
         )
+        warm_up(model.result(), detectors.result()[1])
         return source, _build_tracker(options, model.result(), *detectors.result())
 
 
@@ -130,9 +132,7 @@ def _open_detectors(threads: int | None):
     from .detect import HandDetector, HandLandmarker
 
     detector, landmarker = HandDetector(threads=threads), HandLandmarker(threads=threads)
-    picture = np.zeros((64, 64, 3), np.uint8)
-    detector.detect(picture)
-    landmarker(picture, HandBox(np.array([32.0, 32.0]), 64.0))
+    detector.detect(np.zeros((64, 64, 3), np.uint8))
     return detector, landmarker
 
 

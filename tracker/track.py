@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from math import hypot
 
 import numpy as np
 
 from ..models.joints import ROOT
-from .crop import CropConfig, ahead, crop_box
+from .crop import CropConfig, ahead, crop_box, moving_factor
 from .estimate import Hand, score
 from .identity import HandednessVote
+from .observe import Sighting
 from .smooth import PoseSmoother, SmoothConfig
-from .types import HandBox, HandPose
+from .types import Frame, HandBox, HandPose
 
 
-@dataclass
+@dataclass(eq=False)
 class Track:
-    """What is known of one hand between two frames.
+    """What is known of one hand between two frames. Only the tracker changes it.
 
-    uv_image (21, 2): its joints at `time` (seconds), from the landmark model for a new hand, else the last pose's.
-    velocity (2,): pixels a second. roll: its last crop's, None before the first. misses: frames in a row whose
-    crop showed no clear hand. doubts: failed checks by the landmark model in a row. unchecked: frames since the last.
-    trust: frames for which the landmark model's word stands against the network's doubts.
+    uv_image (21, 2): its joints at `time` (seconds), as they were seen for a new hand, else the last pose's.
+    velocity (2,): pixels a second. box: the last pose's crop, None before the first and where it was found anew.
+    misses: frames in a row whose crop showed no clear hand. Of the observer: index of the frame of its last `check`,
+    `doubts` in a row, and the frame up to which its word stands against the network's doubts (`trust`).
     """
 
     vote: HandednessVote
@@ -29,10 +31,9 @@ class Track:
     time: float
     id: int = 0
     velocity: np.ndarray = field(default_factory=lambda: np.zeros(2))
-    roll: float | None = None
     misses: int = 0
+    check: int = 0
     doubts: int = 0
-    unchecked: int = 0
     trust: int = 0
     smoother: PoseSmoother | None = None
     side: str | None = None
@@ -48,24 +49,34 @@ class Track:
         return ahead(self.uv_image, self.velocity, time - self.time, config)
 
     def aim(self, time: float, factor: float, config: CropConfig) -> HandBox:
-        """The box of the next crop; sets `box` and `roll`. The vote must be settled."""
-        box = crop_box(self.expected(time, config), factor, self.roll, config)
-        self.roll = box.roll
-        self.box = replace(box, handedness=self.vote.label)
-        return self.box
+        """The box of the next crop. The vote must be settled."""
+        uv = self.expected(time, config)
+        dt = min(max(time - self.time, 0.0), config.max_lead)
+        moved = hypot(*self.velocity) * dt / max(float(np.ptp(uv, axis=0).max()), 1.0)
+        last_roll = self.box.roll if self.box else None
+        box = crop_box(uv, moving_factor(factor, moved, config), last_roll, config)
+        return replace(box, handedness=self.vote.label)
 
-    def place(self, uv_image: np.ndarray, time: float) -> None:
-        """Found anew at uv_image (21, 2) by the detector: what was known of place and motion is void."""
-        self.uv_image, self.time = uv_image, time
-        self.velocity, self.roll, self.smoother = np.zeros(2), None, None
-        self.misses = self.doubts = 0
+    def seen(self, sighting: Sighting, moved: bool, frame: Frame, trust: int) -> None:
+        """The observer sees this hand; moved: elsewhere than it was held to be. trust: frames."""
+        self.vote.add(sighting.handedness, sighting.handedness_score)
+        self.check, self.doubts, self.trust = frame.index, 0, frame.index + trust
+        if moved:
+            self.uv_image, self.time = sighting.uv_image, frame.time
+            self.velocity, self.box, self.smoother, self.misses = np.zeros(2), None, None, 0
+
+    def unseen(self, frame: Frame, doubted: bool) -> None:
+        """The observer does not see it."""
+        self.check, self.doubts = frame.index, self.doubts + 1 if doubted else 0
 
     def follow(self, hand: Hand, K: np.ndarray, time: float, smooth: SmoothConfig | None) -> HandPose:
         """Take the network's answer at `time` as this hand's pose; smooth None leaves it as it is."""
-        label = self.vote.label
+        label = hand.box.handedness
         if self.smoother is None or label != self.side:
             self.smoother = PoseSmoother(smooth) if smooth else None
-        self.side = label
+        self.side, self.box = label, hand.box
+        if hand.estimate.right is not None:
+            self.vote.add_frame(label, hand.estimate.right)
         uv, xyz = hand.uv_image, hand.xyz_cam
         if self.smoother:
             uv, xyz = self.smoother(uv, xyz, K, time)

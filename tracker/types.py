@@ -42,12 +42,16 @@ class HandEstimate:
 
     uv_crop (21, 2); depth_rel (21,) in middle-proximal-phalanx units, 0 at the root (middle MCP);
     mask (64, 64) float in [0, 1]; confidence (21,) in [0, 1]. All of the mirrored (right-hand) crop.
+    presence and right in [0, 1]: that the crop shows a hand, and one of the side it was cut for; None of networks
+    that do not say.
     """
 
     uv_crop: np.ndarray
     depth_rel: np.ndarray
     mask: np.ndarray
     confidence: np.ndarray
+    presence: float | None = None
+    right: float | None = None
 
 
 @dataclass(frozen=True)

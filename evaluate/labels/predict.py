@@ -4,7 +4,8 @@ Crop protocols:
     label     a square round the labelled joints' box, side = the model's crop factor times its longer side, no roll.
               Frames with fewer than 11 labelled joints take the labelled `box`. The label also says which
               hands are mirrored; where it doesn't, both ways are tried and the more confident one counts.
-    detector  what a webcam user gets on the first frame: palm detector, landmark model, the model's crop round those
+    detector  what a webcam user gets on the first frame: palm detector, the model's own look at its boxes (the
+              landmark model's where the model does not say if it sees a hand), the model's crop round those
               joints, and a second crop round its own. The label only says which of several hands is meant.
 A prediction's 3D is lifted with the label's root depth and unit bone (both known in the paper's protocol),
 and is None where the label has no 3D or the sequence no intrinsics. Where the label's 3D lacks the unit bone
@@ -27,6 +28,8 @@ from ...errors import SemihandError
 from ...models.camera import Crop, crop_camera, default_intrinsics, warp_crop
 from ...models.joints import ROOT, UNIT_BONE, UNIT_BONE_METRES
 from ...models.lifting import lift, unit_length
+from ...tracker.observe import Observer, observer_for
+from ...tracker.palm import ALL_VIEWS
 
 PROTOCOLS = ("label", "detector")
 MIN_PRESENCE = 0.5
@@ -61,27 +64,42 @@ class _View(NamedTuple):
 
 
 class HandFinder:
-    """Palm detector and landmark model: joints and handedness of the hands in a still picture.
+    """Joints and handedness of the hands in a still picture: by the palm detector, and the model or the landmark model.
 
-    It remembers what it found, so that several models look at the same pictures for the price of one.
+    It remembers what it found, so that several models that need the landmark model look at the same pictures for the
+    price of one.
     """
 
     def __init__(self, detector, landmarker, max_hands: int = 2) -> None:
         """detector, landmarker: as `tracker.detect.HandDetector` and `HandLandmarker`."""
         self._detector, self._landmarker, self._max_hands = detector, landmarker, max_hands
-        self._known: dict[bytes, list[tuple[np.ndarray, str]]] = {}
+        self._known: dict[tuple, list[tuple[np.ndarray, str]]] = {}
 
-    def __call__(self, image: np.ndarray) -> list[tuple[np.ndarray, str]]:
-        """[(uv_image (21, 2) pixels, "left" | "right")] of a BGR picture (H, W, 3) uint8."""
-        key = hashlib.blake2b(np.ascontiguousarray(image), digest_size=16).digest() + repr(image.shape).encode()
+    def __call__(self, image: np.ndarray, model=None) -> list[tuple[np.ndarray, str]]:
+        """[(uv_image (21, 2) pixels, "left" | "right")] of a BGR picture (H, W, 3) uint8.
+
+        model: says itself what a box shows, where it can; otherwise, and for None, the landmark model does.
+        """
+        observer = observer_for(model, self._landmarker)
+        pixels = hashlib.blake2b(np.ascontiguousarray(image), digest_size=16).digest()
+        key = pixels, image.shape, model if observer.every_frame else None
         if key not in self._known:
-            self._known[key] = self.look(image)
+            self._known[key] = self._find(image, observer)
         return self._known[key]
 
-    def look(self, image: np.ndarray) -> list[tuple[np.ndarray, str]]:
+    def look(self, image: np.ndarray, model=None) -> list[tuple[np.ndarray, str]]:
         """The same, looked at anew."""
-        results = [self._landmarker(image, box) for box in self._detector.detect(image, self._max_hands)]
-        return [(r.uv_image, r.handedness) for r in results if r.presence >= MIN_PRESENCE]
+        return self._find(image, observer_for(model, self._landmarker))
+
+    def _find(self, image: np.ndarray, observer: Observer) -> list[tuple[np.ndarray, str]]:
+        """Of the first view of the picture in which there is a hand."""
+        K = default_intrinsics(image.shape[1], image.shape[0])
+        for view in ALL_VIEWS:
+            seen = observer(image, self._detector.detect(image, self._max_hands, (view,)), K)
+            found = [(one.uv_image, one.handedness) for one in seen if one.presence >= MIN_PRESENCE]
+            if found:
+                return found
+        return []
 
 
 def predict(
@@ -202,7 +220,7 @@ def _label_views(number: int, frame: SequenceFrame, image: np.ndarray, model) ->
 
 
 def _predict_detector(frames, images, model, finder: HandFinder, refine: int) -> list[Prediction | None]:
-    joints = [(i, uv, hand) for i, image in enumerate(images) for uv, hand in finder(image)]
+    joints = [(i, uv, hand) for i, image in enumerate(images) for uv, hand in finder(image, model)]
     predictions: list[Prediction] = []
     for _ in range(1 + refine):
         views = [_View(i, _crop_round(uv, hand, frames[i], images[i], model), hand) for i, uv, hand in joints]

@@ -1,4 +1,4 @@
-"""A world with planted hands, and a detector, a landmark model and a network that see them.
+"""A world with planted hands, and a detector, a landmark model and two kinds of network that see them.
 
 Every pixel of the world's picture holds its own coordinates, so that the fake network finds out from a crop alone
 where that crop lies, mirrored and turned as it may be, and answers with the planted joints.
@@ -15,10 +15,14 @@ import pytest
 from semihand.models.camera import crop_camera, default_intrinsics
 from semihand.models.joints import BONES, NUM_JOINTS, PRIOR_BONE_LENGTHS, UNIT_BONE_METRES
 from semihand.models.lifting import project, relative_depth
+from semihand.models.model_file import OUTPUT_NAMES, VERDICT_NAMES
 from semihand.tracker.palm import box_from_landmarks
 from semihand.tracker.types import Frame
 
 SIZE, FPS = (640, 480), 30.0
+#: Three places, as wrist and the MCPs of index and little finger, that turn one way round in an unmirrored crop.
+_CORNERS = np.zeros((21, 2))
+_CORNERS[5], _CORNERS[17] = (100.0, 0.0), (0.0, 100.0)
 
 
 def open_hand(x: float, y: float, z: float, side: str = "right") -> np.ndarray:
@@ -34,7 +38,8 @@ def open_hand(x: float, y: float, z: float, side: str = "right") -> np.ndarray:
 
 @dataclass
 class Planted:
-    """One hand of the world. sure: the network's confidence; presence: the landmark model's; vote: its side and score."""
+    """One hand of the world. sure: the network's confidence; presence, and vote for its side with its probability: the
+    landmark model's, or those of a network that has verdicts."""
 
     xyz: np.ndarray
     side: str = "right"
@@ -42,6 +47,12 @@ class Planted:
     presence: float = 0.99
     vote: tuple[str, float] | None = None
     shown: bool = True
+
+    @property
+    def right(self) -> float:
+        """Probability of a right hand by its vote."""
+        side, sure = self.vote or (self.side, 0.98)
+        return sure if side == "right" else 1 - sure
 
     @property
     def uv(self) -> np.ndarray:
@@ -55,12 +66,19 @@ class Planted:
 
 
 class World:
-    """Hands by name, the picture that tells positions, and the three models. `calls` counts their runs."""
+    """Hands by name, the picture that tells positions, and the three models. `calls` counts their runs.
 
-    def __init__(self) -> None:
+    verdicts: the network itself says whether it sees a hand, and which; `calls["network"]` counts its looks, too.
+    """
+
+    def __init__(self, verdicts: bool = False) -> None:
+        self.verdicts = verdicts
+        self.outputs = OUTPUT_NAMES + (VERDICT_NAMES if verdicts else ())
         self.hands: dict[str, Planted] = {}
         self.calls = {"detect": 0, "landmark": 0, "network": 0}
         self.extra_boxes: list = []
+        self.blind = False
+        self.views: list = []
         self.index = 0
         u, v = np.meshgrid(np.arange(SIZE[0]), np.arange(SIZE[1]))
         full = np.full(u.shape, 255)
@@ -68,7 +86,7 @@ class World:
             np.uint8
         )
         self.info = SimpleNamespace(
-            name="planted", input_size=128, crop_factor=1.6, bone_lengths=PRIOR_BONE_LENGTHS
+            name="planted", input_size=128, crop_factor=1.25 if verdicts else 1.6, bone_lengths=PRIOR_BONE_LENGTHS
         )
         self.sha256, self.provider = "0" * 64, "cpu"
 
@@ -82,8 +100,11 @@ class World:
         return Frame(self.image, (self.index - 1) / FPS, self.index - 1)
 
     # -- the detector
-    def detect(self, image_bgr, max_hands=2):
+    def detect(self, image_bgr, max_hands=2, views=()):
         self.calls["detect"] += 1
+        self.views.append(views)
+        if self.blind:
+            return []
         return [box_from_landmarks(hand.uv, score=0.9) for hand in self.shown][:max_hands] + self.extra_boxes
 
     # -- the landmark model
@@ -103,7 +124,7 @@ class World:
     # -- the network
     def run(self, crops):
         self.calls["network"] += 1
-        answers = [self._see(crop) for crop in crops]
+        answers = [self._see(crop)[: len(self.outputs)] for crop in crops]
         return tuple(np.stack(values).astype(np.float32) for values in zip(*answers))
 
     def _see(self, crop):
@@ -115,7 +136,7 @@ class World:
             if distance < best_distance:
                 best, best_uv, best_distance = hand, uv, distance
         if best is None:
-            return np.full((21, 2), 31.5), np.zeros(21), np.zeros((64, 64)), np.full(21, 0.02)
+            return np.full((21, 2), 31.5), np.zeros(21), np.zeros((64, 64)), np.full(21, 0.02), 0.01, 0.5
         mask = np.zeros((64, 64))
         low, high = np.clip([best_uv.min(axis=0), best_uv.max(axis=0) + 1], 0, 64).astype(int)
         mask[low[1] : high[1], low[0] : high[0]] = 1
@@ -127,6 +148,8 @@ class World:
             relative_depth(best.xyz_virtual, UNIT_BONE_METRES),
             mask,
             np.full(21, sure),
+            best.presence,
+            best.right if _turn(to_grid(_CORNERS)) > 0 else 1 - best.right,
         )
 
 
@@ -153,9 +176,9 @@ def _terms(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture
-def world() -> World:
-    """An empty world."""
-    return World()
+def world(request) -> World:
+    """An empty world; its network has verdicts where the parameter is true, else it needs the landmark model."""
+    return World(getattr(request, "param", False))
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from semihand.tracker.crop import (
     crop_box,
     joint_distance,
     joints_box,
+    moving_factor,
     overlap,
     share_inside,
     tight_box,
@@ -107,6 +108,13 @@ def test_ahead_moves_by_lead_and_no_further_than_allowed():
     moved = ahead(uv, np.array([0.0, 1e6]), 0.1, config) - uv
     assert_allclose(np.hypot(*moved[0]), 0.5 * np.ptp(uv, axis=0).max())
     assert_allclose(ahead(uv, np.array([100.0, 0]), -1.0, config), uv)
+
+
+@pytest.mark.parametrize(
+    "factor,moved,expected", [(1.2, 0, 1.2), (1.2, 0.1, 1.3), (1.2, 0.2, 1.4), (1.2, 5, 1.4), (1.6, 5, 1.6)]
+)
+def test_a_tight_crop_grows_with_the_motion(factor, moved, expected):
+    assert_allclose(moving_factor(factor, moved, CropConfig(moving_factor=1.4, full_speed=0.2)), expected)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from semihand.errors import SemihandError
 from semihand.models import joints
 from semihand.tracker import detect, palm
 from semihand.tracker.detect import HandDetector, HandLandmarker, landmark_result, letterbox, open_session
-from semihand.tracker.palm import PalmConfig, box_from_landmarks, box_from_palm, decode_palms, weighted_nms
+from semihand.tracker.palm import ALL_VIEWS, PLAIN, PalmConfig, View, box_from_landmarks, box_from_palm, decode_palms, weighted_nms
 from semihand.tracker.types import HandBox
 
 HERE = Path(__file__).resolve().parent
@@ -144,14 +144,21 @@ def test_landmarks_return_to_the_picture(roll):
 
 
 @pytest.mark.parametrize("size", [(640, 480), (544, 960), (1, 1)])
-@pytest.mark.parametrize("pad", [0.0, 0.25])
+@pytest.mark.parametrize("pad", [0.0, 0.25, -0.2])
 def test_letterbox_centers_the_bordered_picture(size, pad):
     width, height = size
-    to_input = letterbox(width, height, pad)
+    to_input = letterbox(width, height, View(pad))
     assert_allclose(to_input @ [width / 2, height / 2, 1], [96, 96])
     corner = to_input @ [-pad * width, -pad * height, 1]
     assert_allclose(corner.min(), 0, atol=1e-9)
     assert corner.max() >= -1e-9
+
+
+def test_letterbox_turns_clockwise():
+    to_input = letterbox(640, 480, View(turn=1))
+    assert_allclose(to_input @ [0, 0, 1], [168, 0], atol=1e-9)  # the upper left corner comes to the upper right
+    assert_allclose(to_input @ [640, 0, 1], [168, 192], atol=1e-9)
+    assert_allclose(letterbox(640, 480, View(turn=2)) @ [0, 0, 1], [192, 168], atol=1e-9)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (480, 640), (4320, 7680)])
@@ -176,7 +183,7 @@ def test_other_pictures_are_refused(detector, image):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"min_score": 0.0}, {"min_score": 1.0}, {"min_iou": 1.5}, {"retry_pad": -0.1}]
+    "wrong", [{"min_score": 0.0}, {"min_score": 1.0}, {"min_iou": 1.5}]
 )
 def test_config_refuses_values_outside(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
@@ -209,7 +216,7 @@ def read_picture(name):
 def test_boxes_and_landmarks_equal_mediapipes(name, detector, landmarker):
     image, theirs = read_picture(name), READING[name]
     *center, side, roll = theirs["box"]
-    boxes = detector.detect(image, pad=0.0)
+    boxes = detector.detect(image, views=(PLAIN,))
     assert len(boxes) == 1
     assert_allclose(boxes[0].center, center, atol=0.004 * side)
     assert_allclose([boxes[0].side, boxes[0].score], [side, theirs["score"]], rtol=0.004)
@@ -234,9 +241,25 @@ def test_next_box_equals_mediapipes(theirs):
 def test_a_hand_that_fills_the_picture_is_found_with_a_border(detector, landmarker):
     (name,) = [name for name, answer in READING.items() if answer is None]
     image = read_picture(name)
-    assert detector.detect(image, pad=0.0) == []
+    assert detector.detect(image, views=(PLAIN,)) == []
     (box,) = detector.detect(image)
     assert landmarker(image, box).presence > 0.5
+
+
+@pytest.mark.parametrize("view", ALL_VIEWS)
+def test_every_view_shows_a_hand_at_the_same_place(view, detector):
+    """Of a picture turned the other way, so that the view stands as the plain one does."""
+    image = read_picture("ge-real-a/images/00124.jpg")
+    image = np.pad(image, ((96, 96), (96, 96), (0, 0)))  # so that the view of the middle shows all of the hand
+    (plain,) = detector.detect(image, views=(PLAIN,))
+    turned = np.ascontiguousarray(np.rot90(image, view.turn))  # counter-clockwise
+    (box,) = detector.detect(turned, views=(view,))
+    size = np.array(image.shape[1::-1])
+    center = palm.rotation(view.turn * np.pi / 2) @ (box.center - size / 2) + size / 2
+    assert_allclose(center, plain.center, atol=0.1 * plain.side)
+    assert_allclose(box.side, plain.side, rtol=0.15)
+    angle = box.roll + view.turn * np.pi / 2 - plain.roll
+    assert abs(np.angle(np.exp(1j * angle))) < 0.25
 
 
 def test_left_hands_are_left_and_mirrored_ones_right(detector, landmarker):

@@ -1,5 +1,7 @@
 """Boxes in, joints in the picture and in metres out: with planted answers, both hands in one batch."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -123,6 +125,37 @@ def estimate(confidence=0.9, area=0.3, on_mask=21) -> HandEstimate:
 def test_presence(seen, tracked, expected):
     config = PresenceConfig(start=0.35, keep=0.25, drop=0.1, min_joints=0.4)
     assert presence(seen, tracked, config) is expected
+
+
+@pytest.mark.parametrize(
+    "said,confidence,tracked,expected",
+    [
+        (0.6, 0.9, False, Presence.PRESENT),
+        (0.4, 0.9, False, Presence.DOUBTFUL),
+        (0.4, 0.9, True, Presence.PRESENT),
+        (0.2, 0.9, True, Presence.DOUBTFUL),
+        (0.05, 0.9, True, Presence.ABSENT),
+        (0.96, 0.2, False, Presence.PRESENT),
+        (0.9, 0.2, True, Presence.DOUBTFUL),
+        (0.99, 0.05, True, Presence.ABSENT),
+    ],
+)
+def test_presence_by_the_networks_own_word(said, confidence, tracked, expected):
+    seen = replace(estimate(confidence), presence=said, right=0.9)
+    assert presence(seen, tracked) is expected
+
+
+def test_verdicts_come_with_the_hand_they_belong_to(world, hands):
+    class Sure(Exact):
+        def run(self, batch):
+            return *super().run(batch), np.array([0.9, 0.2]), np.array([0.8, np.nan])
+
+    boxes = boxes_of(hands, ["left", "right"])
+    crops = [crop_camera(K, b.center, b.side, b.roll, b.handedness == "left") for b in boxes]
+    good, broken = Estimator(Sure(world.info, crops, hands))(IMAGE, boxes, K)
+    assert (good.estimate.presence, good.estimate.right) == (0.9, 0.8)
+    assert (broken.estimate.presence, broken.estimate.right) == (0.0, 0.5)
+    assert [good.box, broken.box] == boxes
 
 
 def test_joints_on_mask_reaches_one_cell_further():

@@ -66,6 +66,28 @@ def test_a_long_life_can_still_be_outvoted():
     assert made.settle() == "left"
 
 
+def test_frames_of_one_hand_are_no_independent_witnesses():
+    """However many they are, they make nobody surer than each of them is."""
+    made = vote(("right", 1.0))
+    for _ in range(1000):
+        made.add_frame("right", 0.6)
+    assert made.evidence("right") == pytest.approx(made.config.limit * 0.2)
+    assert not made.certain
+
+
+def test_one_bad_frame_changes_nothing_and_a_wrong_label_is_outvoted_within_a_second():
+    made = vote(("right", 0.6))
+    made.settle()
+    made.add_frame("right", 0.0)
+    assert made.settle() == "right" and abs(made.evidence("right")) < 0.5
+    frames = next(count for count in range(1, 99) if made.add_frame("right", 0.02) or made.settle() == "left")
+    assert frames < 15
+    for _ in range(300):
+        made.add_frame("left", 0.99)
+    back = next(count for count in range(1, 99) if made.add_frame("left", 0.01) or made.settle() == "right")
+    assert 15 < back < 30
+
+
 def test_two_rights_become_a_pair_by_the_weaker_evidence():
     strong, weak = vote(("right", 0.95)), vote(("right", 0.7))
     settle_sides([strong, weak])

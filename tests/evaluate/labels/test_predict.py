@@ -15,6 +15,8 @@ from semihand.models.camera import warp_crop
 from semihand.models.joints import BONES, PRIOR_BONE_LENGTHS, ROOT, UNIT_BONE_METRES
 from semihand.models.lifting import project, relative_depth, unit_length
 from semihand.models.metrics import joint_errors_mm
+from semihand.tracker.palm import ALL_VIEWS
+from semihand.tracker.types import HandBox
 
 K = np.array([[300.0, 0, 159.5], [0, 300, 119.5], [0, 0, 1]])
 RNG = np.random.default_rng(11)
@@ -90,20 +92,60 @@ class Oracle:
 
 def finder_of(answers, presence=0.9):
     """A finder that answers picture i with answers[i], a list of (uv, handedness)."""
-    detector = SimpleNamespace(detect=lambda image, max_hands: answers[number_of(image)])
-    return HandFinder(
-        detector, lambda image, box: SimpleNamespace(uv_image=box[0], handedness=box[1], presence=presence)
-    )
+    detector = SimpleNamespace(detect=lambda image, max_hands, views: answers[number_of(image)])
+    return HandFinder(detector, lambda image, box: seen(*box, presence))
+
+
+def seen(uv_image, handedness, presence=0.9):
+    """What a landmark model says of a box."""
+    return SimpleNamespace(uv_image=uv_image, handedness=handedness, presence=presence, handedness_score=0.9)
 
 
 def test_a_finder_looks_at_the_same_picture_once():
     looked = []
-    detector = SimpleNamespace(detect=lambda image, max_hands: looked.append(number_of(image)) or [HANDS[number_of(image)]])
-    finder = HandFinder(detector, lambda image, box: SimpleNamespace(uv_image=box[:, :2], handedness="left", presence=0.9))
+    detector = SimpleNamespace(detect=lambda image, max_hands, views: looked.append(number_of(image)) or [HANDS[number_of(image)]])
+    finder = HandFinder(detector, lambda image, box: seen(box[:, :2], "left"))
     first, other, again = (finder(picture(number)) for number in (1, 2, 1))
     assert looked == [1, 2] and again == first
     assert_allclose([first[0][0], other[0][0]], [HANDS[1][:, :2], HANDS[2][:, :2]])
     assert finder(picture(1)[:120]) and len(looked) == 3
+
+
+def test_every_view_of_a_picture_is_tried_before_it_counts_as_missed():
+    """A box in which no hand is seen does not end the search."""
+    asked = []
+
+    def detect(image, max_hands, views):
+        asked.extend(views)
+        return {1: [(HANDS[0][:, :2], 0.1)], 4: [(HANDS[1][:, :2], 0.9)]}.get(len(asked), [])
+
+    finder = HandFinder(SimpleNamespace(detect=detect), lambda image, box: seen(box[0], "left", box[1]))
+    ((uv, _),) = finder(picture(0))
+    assert_allclose(uv, HANDS[1][:, :2])
+    assert tuple(asked) == ALL_VIEWS[:4]
+    asked.clear()
+    nothing = HandFinder(SimpleNamespace(detect=lambda image, max_hands, views: asked.extend(views) or []), None)
+    assert nothing(picture(0)) == [] and tuple(asked) == ALL_VIEWS
+
+
+def test_a_model_that_sees_hands_itself_needs_no_landmark_model():
+    class Seeing:
+        info = SimpleNamespace(input_size=64, crop_factor=1.25, bone_lengths=PRIOR_BONE_LENGTHS)
+        outputs = ("uv", "depth", "mask", "confidence", "presence", "right")
+
+        def run(self, crops):
+            n = len(crops)
+            right = np.tile([0.2, 0.9], n)[:n]  # looked at as a left hand, and as a right one
+            return np.full((n, 21, 2), 31.5), np.zeros((n, 21)), np.zeros((n, 64, 64)), np.ones((n, 21)), np.ones(n), right
+
+    box = HandBox(np.array([100.0, 80.0]), 60.0)
+    finder = HandFinder(SimpleNamespace(detect=lambda image, max_hands, views: [box]), None)
+    one, other = Seeing(), Seeing()
+    ((uv, side),) = finder(picture(1), one)
+    assert_allclose(uv, np.tile(box.center, (21, 1)), atol=1e-3)
+    assert side == "right"
+    other.run = lambda crops: Seeing.run(other, crops)[:4] + (np.zeros(len(crops)), np.zeros(len(crops)))
+    assert finder(picture(1), other) == [] and len(finder(picture(1), one)) == 1
 
 
 def test_a_model_that_knows_the_truth_has_no_error(sequence, monkeypatch):

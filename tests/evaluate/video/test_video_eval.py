@@ -185,7 +185,7 @@ class Finder:
     def __init__(self, uv):
         self.uv = uv
 
-    def detect(self, image, max_hands=2):
+    def detect(self, image, max_hands=2, views=()):
         return [replace(BOX, handedness=None, score=0.9)]
 
     def __call__(self, image, box):
