@@ -15,9 +15,9 @@ from ..errors import SemihandError
 from ..report.video import ModelRun, video_page
 from ..report.video_figures import FIGURES, text_table
 from ..tracker.files import VideoFile
+from ..tracker.open import HandTracker
 from ..tracker.run import stop_on_signal
 from . import machine, video_files
-from .live import open_tracker
 from .video_measures import (
     Hands, Jitter, absences, bone_cv, finger_lengths_mm, jitter, percentiles, speed, switches,
 )  # fmt: skip
@@ -88,7 +88,8 @@ def run_video_eval(options: VideoEvalOptions) -> str:
 
 def _open(options: VideoEvalOptions) -> list[Watched]:
     trackers = [
-        open_tracker(model, options.device, options.hands, focal=options.focal) for model in options.models or (None,)
+        HandTracker(model, device=options.device, hands=options.hands, focal=options.focal)
+        for model in options.models or (None,)
     ]
     names = [tracker.model.info.name for tracker in trackers]
     # Files by different paths may carry one name.

@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..models.joints import FINGERS
-from .quaternion import unit
+from .quaternion import cross, unit
 
 #: The 15 bones that move, thumb first, from the palm outward; the thumb's are metacarpal, proximal, distal.
 BONE_NAMES = tuple(f"thumb_{part}" for part in ("metacarpal", "proximal", "distal")) + tuple(
@@ -43,4 +43,7 @@ MAX_TWIST, SURE_BEND = 0.35, 0.8
 #: Rest directions (5, 3, 3) of all bones in a right hand's palm axes.
 REST = np.tile(np.array([0.0, 1.0, 0.0]), (5, 3, 1))
 REST[0] = THUMB_REST
+#: Directions (5, 3, 3) that the bones' palm sides face at rest, likewise.
+REST_NORMALS = np.tile(np.array([0.0, 0.0, 1.0]), (5, 3, 1))
+REST_NORMALS[0] = unit(cross(np.tile(THUMB_HINGE, (3, 1)), THUMB_REST))
 MIRROR = np.array([-1.0, 1.0, 1.0])
