@@ -154,23 +154,26 @@ class WebSocketServer:
     async def _attend(self, connection) -> None:
         client = _Client()
         self._served += 1
-        listening = asyncio.ensure_future(self._listen(connection))
+        talking = asyncio.ensure_future(self._talk(connection, client))
         try:
+            await self._listen(connection)
+        finally:
+            talking.cancel()
+            self._clients.discard(client)
+            client.delivered.set()
+            self._dropped += client.dropped
+            logger.debug("%s: a client of %s left.", self.name, self.where)
+
+    async def _talk(self, connection, client: _Client) -> None:
+        with suppress(self._closed):  # `_listen` sees it too
             for text in self._hello():
                 await connection.send(text)
             self._clients.add(client)
             while True:
                 await connection.send(await client.take())
-        except self._closed:
-            logger.debug("%s: a client of %s left.", self.name, self.where)
-        finally:
-            self._clients.discard(client)
-            client.delivered.set()
-            self._dropped += client.dropped
-            listening.cancel()
 
     async def _listen(self, connection) -> None:
-        """Take and forget what a client says, for as long as it is civil; without reading nobody sees it leave."""
+        """Take and forget what a client says, for as long as it is civil; ends when the connection does."""
         with suppress(self._closed):
             for _ in range(_MAX_MESSAGES):
                 await connection.recv()
