@@ -95,8 +95,10 @@ class HandTracker(Tracker):
         """The hands in the next picture, oldest id first.
 
         image (H, W, 3) uint8 BGR, never mirrored; other depths and channels are converted. time: when it was taken, in
-        seconds that only grow; None is now. Raises ValueError on arrays that are no pictures.
+        seconds that only grow; None is now. Raises ValueError on arrays that are no pictures, and after `close`.
         """
+        if self.model is None:
+            raise ValueError("This tracker is closed. Open another one.")
         frame = Frame(to_bgr8(image), monotonic() - self._start if time is None else time, 0)
         return self.motion(self.step(frame), frame.time)
 
@@ -121,7 +123,7 @@ class HandTracker(Tracker):
 
     def close(self) -> None:
         """Let go of the networks; the tracker cannot be used any more. Calling it twice does no harm."""
-        self.__dict__.clear()
+        self.model = self._estimator = self._finder = None
 
     def __enter__(self) -> HandTracker:
         return self
@@ -137,14 +139,14 @@ def open_source(
     height: int | None = None,
     fps: float | None = None,
 ) -> Source:
-    """A camera by number, a video file, a folder of pictures or one picture. Close it, or use it in a `with`.
+    """A camera by number (2 or "2"), a video file, a folder of pictures or one picture. Close it, or use it in a `with`.
 
     width, height and fps are asked of a camera, which delivers what it can; with pictures, fps says that they are frames
     filmed at that rate, else each stands for itself. Raises SemihandError when it does not open.
     """
-    if isinstance(source, int):
-        asked = {"width": width, "height": height, "fps": fps}
-        return Webcam(CameraConfig(index=source, **{name: value for name, value in asked.items() if value is not None}))
+    if isinstance(source, int) or (isinstance(source, str) and source.isdecimal()):
+        asked = {"index": int(source), "width": width, "height": height, "fps": fps}
+        return Webcam(CameraConfig(**{name: value for name, value in asked.items() if value is not None}))
     path = Path(source)
     if path.is_dir() or path.suffix.lower() in PICTURE_SUFFIXES:
         return Pictures(path, fps)
