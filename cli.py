@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .commands import ablate, adapt, bench, evaluate, models, peers, pretrain, recordings, studio, synth, track
+from .commands import ablate, adapt, bench, evaluate, models, peers, pretrain, recordings, replay, studio, synth, track
 from .errors import SemihandError
 
 #: Modules of the extra [train]; without them tracking works, training and export don't.
@@ -32,6 +32,8 @@ def _semihand(
 
 
 app.command()(track.track)
+app.command()(replay.play)
+app.command()(replay.convert)
 app.command()(adapt.adapt)
 app.add_typer(recordings.app, name="recordings")
 app.add_typer(models.app, name="models")

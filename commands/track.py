@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from .live import Hts, Leap, Osc, Udp, Vmc, Websocket
+
 
 def track(
     camera: Annotated[int | None, typer.Option(min=0, help="Webcam by number [default: 0, without --video and --images].")] = None,
@@ -20,6 +22,12 @@ def track(
     jsonl: Annotated[str | None, typer.Option(metavar="FILE", help="Write a header and one JSON line a frame; - is the standard output.")] = None,
     csv: Annotated[str | None, typer.Option(metavar="FILE", help="Write one row per frame, hand and joint.")] = None,
     npz: Annotated[str | None, typer.Option(metavar="FILE", help="Write stacked arrays, at the end.")] = None,
+    udp: Udp = None,
+    websocket: Websocket = None,
+    osc: Osc = None,
+    vmc: Vmc = None,
+    hts: Hts = None,
+    leap: Leap = None,
     viewer: Annotated[str, typer.Option(help="window (keys: q quit, s snapshot, m mirror, space pause), rerun, none; auto: a window where there is a display.")] = "auto",
     mirror: Annotated[bool, typer.Option("--mirror", help="Flip what the window shows, and nothing else.")] = False,
     max_frames: Annotated[int | None, typer.Option(min=1, help="Stop after so many frames.")] = None,
@@ -32,20 +40,26 @@ def track(
 ) -> None:  # fmt: skip
     """Track hands: 21 joints, mask and 3D, on a webcam, a video or pictures. Ctrl-C or q ends it and closes all files.
 
+    Nothing is sent anywhere unless one of --udp to --leap names where to.
+
     \b
     Examples:
       semihand track                                        the first webcam in a window
       semihand track --camera 1 --width 1280 --height 720 --mirror
       semihand track --video in.mp4 --save-video out.mp4 --jsonl out.jsonl --viewer none
       semihand track --images photos --csv joints.csv --viewer none
+      semihand track --websocket 8765                       then open http://127.0.0.1:8765 in a browser
+      semihand track --vmc 39540 --osc 192.168.1.20:9000    an avatar here, TouchDesigner there
     """
+    from ..outputs.live import LiveOptions
     from ..tracker.run import TrackOptions, track as run
 
     try:
         options = TrackOptions(
             camera=camera, video=video, images=images, width=width, height=height, fps=fps, model=model, follow=follow,
             device=device, threads=threads, hands=hands, focal=f, smooth=not no_smooth, save_video=save_video,
-            jsonl=jsonl, csv=csv, npz=npz, viewer=viewer, mirror=mirror, max_frames=max_frames,
+            jsonl=jsonl, csv=csv, npz=npz,
+            live=LiveOptions(udp=udp, websocket=websocket, osc=osc, vmc=vmc, hts=hts, leap=leap), viewer=viewer, mirror=mirror, max_frames=max_frames,
         )  # fmt: skip
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error

@@ -13,17 +13,19 @@ import numpy as np
 from tqdm import tqdm
 
 from ..errors import SemihandError
+from ..kinematics.hand import Motion
 from ..models.joints import UNIT_BONE_METRES
 from ..models.lifting import unit_length
 from ..models.metrics import hand_size, joint_errors_mm, mean_error, normalised_errors
+from ..outputs.files import JsonlWriter
+from ..outputs.record import camera_record, header
 from ..synth.clip import Clip, ClipConfig, HandTruth
 from ..tracker.draw import draw
-from ..tracker.output import JsonlWriter, camera_record, header
+from ..tracker.open import HandTracker
 from ..tracker.pipeline import Tracker
 from ..tracker.summary import Summary
 from ..tracker.types import Frame, HandPose
 from ..tracker.video import VideoSink
-from .live import open_tracker
 
 log = logging.getLogger(__name__)
 
@@ -103,8 +105,8 @@ def run_demo(options: DemoOptions = DemoOptions(), tracker: Tracker | None = Non
     device that does not run, and a folder that cannot be written.
     """
     clip = Clip(options.clip)
-    tracker = tracker or open_tracker(
-        options.model, options.device, options.clip.hands, focal=float(clip.K[0, 0])
+    tracker = tracker or HandTracker(
+        options.model, device=options.device, hands=options.clip.hands, focal=float(clip.K[0, 0])
     )
     score, summary = Score(), Summary("demo")
     with ExitStack() as stack:
@@ -130,6 +132,7 @@ class _Files:
             raise SemihandError(
                 f"The folder {options.out} cannot be made: {error.strerror}. Name another one with --out."
             ) from error
+        self._motion = Motion()
         self._lines = JsonlWriter(str(options.out / JOINTS))
         stack.callback(self._lines.close)
         self._video = VideoSink(str(options.out / VIDEO), options.clip.fps)
@@ -147,7 +150,7 @@ class _Files:
 
     def write(self, frame: Frame, poses: list[HandPose], ms: dict[str, float]) -> float:
         """One frame into both files; returns the milliseconds that drawing took."""
-        self._lines.write(frame, poses, ms, self._camera)
+        self._lines.write(frame, self._motion(poses, frame.time), ms, self._camera)
         start = perf_counter()
         picture = draw(frame.image, poses, fps=1e3 / max(ms["total"], 1e-3), latency_ms=ms["total"])
         drawn = perf_counter()

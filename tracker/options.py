@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..outputs.live import LiveOptions
 from .video import CODECS
 from .viewer import VIEWERS
 
@@ -17,7 +18,7 @@ class TrackOptions:
 
     width, height pixels and fps are asked of a camera; with images, fps says that they are frames at that rate.
     model: a name or a file, None for the default model; follow: take over what it stands for whenever that changes.
-    focal: the camera's focal length in pixels where known.
+    focal: the camera's focal length in pixels where known. live: the programs that hands are sent to.
     """
 
     camera: int | None = None
@@ -37,6 +38,7 @@ class TrackOptions:
     jsonl: str | None = None
     csv: str | None = None
     npz: str | None = None
+    live: LiveOptions = field(default_factory=LiveOptions)
     viewer: str = "auto"
     mirror: bool = False
     max_frames: int | None = None

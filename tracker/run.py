@@ -8,23 +8,22 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from time import perf_counter
 
-import numpy as np
-
 from ..errors import SemihandError
-from .camera import CameraConfig, Source, Webcam
+from ..outputs.files import CsvWriter, JsonlWriter, NpzWriter
+from ..outputs.live import LiveWriter
+from ..outputs.record import camera_record, header
+from ..outputs.writer import Writer
+from . import open as opening
+from .camera import Source
 from .draw import draw
 from .files import Pictures, VideoFile
 from .follow import Follower, Stamp, stamp
-from .observe import warm_up
 from .options import TrackOptions
-from .output import CsvWriter, JsonlWriter, NpzWriter, Writer, camera_record, header
-from .pipeline import Tracker, TrackerConfig
-from .smooth import SmoothConfig
 from .summary import Summary
 from .types import Frame, HandPose
 from .video import VideoSink
@@ -53,6 +52,8 @@ def track(options: TrackOptions) -> Summary:
             if not wanted or stopped() or run.summary.frames == options.max_frames:
                 break
         run.summary.notes += source.notes()
+    for writer in run.writers:  # closed by now: what they tell is all there is
+        run.summary.notes += writer.notes()
     return run.summary
 
 
@@ -86,17 +87,18 @@ def _progress(source: Source, max_frames: int | None):
     return tqdm(total=total, unit=" frames", leave=False, disable=True if source.live else None)
 
 
-def _open_all(options: TrackOptions, stack: ExitStack) -> tuple[Source, Tracker]:
-    """Source and tracker. Camera, network and detector open side by side, because each takes its time."""
-    with ThreadPoolExecutor(2) as pool:
-        model = pool.submit(_open_model, options)
-        detectors = pool.submit(_open_detectors, options.threads)
+def _open_all(options: TrackOptions, stack: ExitStack) -> tuple[Source, opening.HandTracker]:
+    """Source and tracker. Camera and networks open side by side, because each takes its time."""
+    with ThreadPoolExecutor(1) as pool:
+        opened = pool.submit(
+            opening.HandTracker, options.model, device=options.device, hands=options.hands, threads=options.threads,
+            focal=options.focal, smooth=options.smooth,
+        )  # fmt: skip
         source = stack.enter_context(open_source(options))
-        logger.info(
-            "Tracking %s with model %s on %s.", source.name, model.result().info.name, model.result().provider
-        )
-        warm_up(model.result(), detectors.result()[1])
-        return source, _build_tracker(options, model.result(), *detectors.result())
+        tracker = opened.result()
+    stack.callback(tracker.close)
+    logger.info("Tracking %s with model %s on %s.", source.name, tracker.model.info.name, tracker.model.provider)
+    return source, tracker
 
 
 def open_source(options: TrackOptions) -> Source:
@@ -105,42 +107,15 @@ def open_source(options: TrackOptions) -> Source:
         return VideoFile(options.video)
     if options.images is not None:
         return Pictures(options.images, options.fps)
-    given = {"index": options.camera, "width": options.width, "height": options.height, "fps": options.fps}
-    return Webcam(CameraConfig(**{name: value for name, value in given.items() if value is not None}))
-
-
-def _open_model(options: TrackOptions):
-    """A model that has been run, so that its first frame is as fast as the others."""
-    from ..models.model_file import open_model
-
-    model = open_model(options.model, device=options.device, threads=options.threads)
-    size = model.info.input_size
-    model.run(np.zeros((options.hands, size, size, 3), np.uint8))  # the first run of a batch size is slow
-    model.run(np.zeros((1, size, size, 3), np.uint8))
-    return model
+    return opening.open_source(options.camera or 0, width=options.width, height=options.height, fps=options.fps)
 
 
 def _open_newer(options: TrackOptions, path: Path):
     from ..models.verify import check_runs
 
-    model = _open_model(replace(options, model=str(path)))
+    model = opening.open_warm_model(str(path), options.device, options.hands, options.threads)
     check_runs(model)
     return model
-
-
-def _open_detectors(threads: int | None):
-    from .detect import HandDetector, HandLandmarker
-
-    detector, landmarker = HandDetector(threads=threads), HandLandmarker(threads=threads)
-    detector.detect(np.zeros((64, 64, 3), np.uint8))
-    return detector, landmarker
-
-
-def _build_tracker(options: TrackOptions, model, detector, landmarker) -> Tracker:
-    smooth = SmoothConfig() if options.smooth else None
-    return Tracker(
-        model, detector, landmarker, TrackerConfig(hands=options.hands, smooth=smooth), options.focal
-    )
 
 
 class _Run:
@@ -150,7 +125,7 @@ class _Run:
         self,
         options: TrackOptions,
         source: Source,
-        tracker: Tracker,
+        tracker: opening.HandTracker,
         stack: ExitStack,
         stopped: Callable[[], bool],
     ) -> None:
@@ -163,7 +138,9 @@ class _Run:
             stack, options.save_video, lambda path: VideoSink(path, source.fps, source.live)
         )
         kinds = ((JsonlWriter, options.jsonl), (CsvWriter, options.csv), (NpzWriter, options.npz))
-        self._writers: list[Writer] = [_opened(stack, path, kind) for kind, path in kinds if path is not None]
+        self.writers: list[Writer] = [_opened(stack, path, kind) for kind, path in kinds if path is not None]
+        if options.live.any():
+            self.writers.append(_opened(stack, options.live, LiveWriter))
         self._follower: Follower | None = None
         self._last_step = perf_counter()
         self._fps = 0.0
@@ -182,7 +159,8 @@ class _Run:
         poses = self._tracker.step(frame)
         ms = dict(self._tracker.ms)
         self._measure_fps()
-        self._write(frame, poses, ms)
+        if self.writers:
+            self._write(frame, poses, ms)
         written = perf_counter()
         go_on = self._show(frame, poses, ms["total"])
         self.summary.add(poses, ms | {"show": (perf_counter() - written) * 1e3})
@@ -194,23 +172,24 @@ class _Run:
             return
         self._tracker.use(model)
         if self.summary.frames:  # before the first frame the header tells it
-            for writer in self._writers:
+            for writer in self.writers:
                 writer.change_model(self._model_record())
         note = f"Model {model.path} took over at frame {frame.index}."
         logger.info("%s", note)
         self.summary.notes.append(note)
 
     def _write(self, frame: Frame, poses: list[HandPose], ms: dict[str, float]) -> None:
-        if not self._writers:
-            return
+        start = perf_counter()
+        hands = self._tracker.motion(poses, frame.time)
+        ms["motion"] = (perf_counter() - start) * 1e3
         height, width = frame.image.shape[:2]
         camera = camera_record(
             width, height, self._tracker.intrinsics(frame.image), self._options.focal is None
         )
-        for writer in self._writers:
+        for writer in self.writers:
             if self.summary.frames == 0:
                 writer.begin(self._header(camera))
-            writer.write(frame, poses, ms, camera)
+            writer.write(frame, hands, ms, camera)
 
     def _show(self, frame: Frame, poses: list[HandPose], total_ms: float) -> bool:
         """Draw at most once for each of window and video: only the window may be mirrored."""
@@ -244,8 +223,8 @@ class _Run:
         self._last_step = now
 
 
-def _opened(stack: ExitStack, path: str | None, open_it: Callable):
-    """What `open_it` makes of path, closed with the stack; None without a path."""
+def _opened(stack: ExitStack, path, open_it: Callable):
+    """What `open_it` makes of path (or options), closed with the stack; None without a path."""
     if path is None:
         return None
     opened = open_it(path)

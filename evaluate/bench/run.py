@@ -19,11 +19,11 @@ from ...errors import SemihandError
 from ...models.model_file import default_threads, open_model
 from ...tracker.draw import draw
 from ...tracker.files import VideoFile
+from ...tracker.open import HandTracker
 from ...tracker.pipeline import Tracker
 from ...tracker.types import Frame
 from ...tracker.video import VideoSink
 from .. import machine
-from ..live import open_tracker
 from .fresh import FreshRun, fresh_run
 from .rates import network_times, offline_rate
 from .report import PERCENTILES
@@ -65,7 +65,7 @@ def run_bench(options: BenchOptions = BenchOptions()) -> dict:
             f"The rendered clip shows two hands at most, not {max(options.hands)}: name a --video."
         )
     report = {"schema": SCHEMA, "kind": "track", **machine.record()}
-    tracker = open_tracker(options.model, options.device)  # a wrong name is told before the work
+    tracker = HandTracker(options.model, device=options.device, hands=1)  # a wrong name is told before the work
     report["model"] = _model_record(tracker, options)
     with tempfile.TemporaryDirectory() as folder:
         videos = {
@@ -95,7 +95,7 @@ def _network(model, options: BenchOptions) -> list[dict]:
 
 def _offline(video: Path, hands: int, options: BenchOptions) -> dict:
     """Frames a second of a whole video, as fast as they come: ours, and the peer's in a pass of its own."""
-    tracker = open_tracker(options.model, options.device, hands, options.threads)
+    tracker = HandTracker(options.model, device=options.device, hands=hands, threads=options.threads)
     rates = {"hands": hands, **offline_rate(video, tracker.step, options.frames, options.seconds)}
     with _peer(options.peer, hands) as peer:
         if peer is not None:
@@ -118,7 +118,7 @@ def _rendered(folder: Path, hands: int, frames: int) -> Path:
 
 
 def _run(video: Path, hands: int, options: BenchOptions) -> dict:
-    tracker = open_tracker(options.model, options.device, hands, options.threads)
+    tracker = HandTracker(options.model, device=options.device, hands=hands, threads=options.threads)
     with ExitStack() as stack:
         source = stack.enter_context(VideoFile(video))
         peer = stack.enter_context(_peer(options.peer, hands))

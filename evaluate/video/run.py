@@ -13,9 +13,9 @@ import numpy as np
 
 from ...errors import SemihandError
 from ...tracker.files import VideoFile
+from ...tracker.open import HandTracker
 from ...tracker.run import stop_on_signal
 from .. import machine
-from ..live import open_tracker
 from . import files
 from .figures import FIGURES, text_table
 from .measures import (
@@ -97,7 +97,8 @@ def run_video_eval(options: VideoEvalOptions) -> str:
 
 def _open(options: VideoEvalOptions) -> list[Watched]:
     trackers = [
-        open_tracker(model, options.device, options.hands, focal=options.focal) for model in options.models or (None,)
+        HandTracker(model, device=options.device, hands=options.hands, focal=options.focal)
+        for model in options.models or (None,)
     ]
     names = [tracker.model.info.name for tracker in trackers]
     # Files by different paths may carry one name.

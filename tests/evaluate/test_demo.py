@@ -126,12 +126,12 @@ def test_a_missing_model_is_told_before_anything_is_made(tmp_path):
 
 
 def test_the_command(tmp_path, monkeypatch):
-    def opened(model, device, hands, focal):
+    def opened(model, *, device, hands, focal):
         assert (model, device, hands) == ("some", "cpu", 1)
         assert_allclose(focal, 320 / np.tan(np.pi / 6))
         return Oracle(ClipConfig())
 
-    monkeypatch.setattr(demo, "open_tracker", opened)
+    monkeypatch.setattr(demo, "HandTracker", opened)
     arguments = ["demo", "--frames", "2", "--out", str(tmp_path), "--model", "some", "--device", "cpu"]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
@@ -147,7 +147,7 @@ def test_no_torch():
 
 @pytest.mark.skipif("lite" not in available_models(), reason="the released model lite is not there")
 def test_the_released_model(tmp_path):
-    tracker = demo.open_tracker("lite", "cpu", 1, focal=320 / np.tan(np.pi / 6))
+    tracker = demo.HandTracker("lite", device="cpu", hands=1, focal=320 / np.tan(np.pi / 6))
     score = Score()
     for frame in Clip(ClipConfig(frames=15)):
         score.add(tracker.step(demo.Frame(frame.image, frame.time, frame.index)), frame.hands)

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from semihand.cli import app
 from semihand.errors import SemihandError
 from semihand.models.registry import PROVENANCE_KEYS, install, remove, rollback, use
-from semihand.tracker import follow, run as run_module
+from semihand.tracker import follow, open as opening, run as run_module
 from semihand.tracker.follow import Follower, stamp
 from semihand.tracker.run import TrackOptions, track
 from semihand.tracker.types import Frame
@@ -179,7 +179,7 @@ class Film:
 def film(world, plant, monkeypatch, tmp_path):
     """film(steps, **options): track a film of one planted hand with --follow; returns summary and lines."""
     plant("a", 0.0, 0.1)
-    monkeypatch.setattr(run_module, "_open_detectors", lambda _: (world, world))
+    monkeypatch.setattr(opening, "_open_detectors", lambda _: (world, world))
 
     def run(steps, **options):
         source = Film(world.image, steps)
@@ -260,7 +260,7 @@ def test_model_that_answers_nonsense_is_not_taken_over(film, toy_model, tmp_path
 
 def test_without_follow_the_model_stays(film, put, monkeypatch, world, tmp_path):
     put(0.6)
-    monkeypatch.setattr(run_module, "_open_detectors", lambda _: (world, world))
+    monkeypatch.setattr(opening, "_open_detectors", lambda _: (world, world))
     source = Film(world.image, [(lambda: put(0.7), always), (lambda: time.sleep(0.1), always)])
     monkeypatch.setattr(run_module, "open_source", lambda _: source)
     path = tmp_path / "o.jsonl"
@@ -272,7 +272,7 @@ def test_command(world, plant, put, monkeypatch, tmp_path):
     plant("a", 0.0, 0.1)
     put(0.6)
     use("anna")
-    monkeypatch.setattr(run_module, "_open_detectors", lambda _: (world, world))
+    monkeypatch.setattr(opening, "_open_detectors", lambda _: (world, world))
     monkeypatch.setattr(run_module, "open_source", lambda _: Film(world.image, []))
     path = tmp_path / "o.jsonl"
     result = CliRunner().invoke(

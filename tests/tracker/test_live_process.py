@@ -40,13 +40,12 @@ spec = importlib.util.spec_from_file_location("planted", {str(HERE / "conftest.p
 planted = importlib.util.module_from_spec(spec)
 sys.modules["planted"] = planted
 spec.loader.exec_module(planted)
-from semihand.tracker import run
+from semihand.tracker import open as opening
 world = planted.World()
 world.hands["a"] = planted.Planted(planted.open_hand(0.0, 0.1, 0.5))
 fast = world.run
 world.run = lambda crops: time.sleep(0.03) or fast(crops)
-run._open_model = lambda _: world
-run._open_detectors = lambda _: (world, world)
+opening.open_networks = lambda *_: opening.Networks(world, world, world)
 """
 
 

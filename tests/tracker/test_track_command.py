@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from semihand.cli import app
 from semihand.errors import SemihandError
 from semihand.models.model_file import WEIGHTS
-from semihand.tracker import run as run_module
+from semihand.tracker import open as opening, run as run_module
 from semihand.tracker.run import TrackOptions, track
 
 RUNNER = CliRunner()
@@ -26,8 +26,7 @@ def command(*arguments):
 @pytest.fixture
 def models(world, monkeypatch):
     """The world's hands instead of released models."""
-    monkeypatch.setattr(run_module, "_open_model", lambda _: world)
-    monkeypatch.setattr(run_module, "_open_detectors", lambda _: (world, world))
+    monkeypatch.setattr(opening, "open_networks", lambda *_: opening.Networks(world, world, world))
     return world
 
 
@@ -282,7 +281,7 @@ def test_bad_models_in_one_sentence(pictures, tmp_path, name, content, sentence)
 
 
 def test_no_camera(models, monkeypatch):
-    monkeypatch.setattr(run_module, "Webcam", _no_camera)
+    monkeypatch.setattr(opening, "Webcam", _no_camera)
     result = command("--viewer", "none")
     assert result.exit_code == 1 and "Camera 0 did not open" in str(result.exception)
 

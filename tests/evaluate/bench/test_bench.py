@@ -60,7 +60,7 @@ class Stub:
 @pytest.fixture
 def stub(monkeypatch):
     one = Stub()
-    monkeypatch.setattr(bench, "open_tracker", lambda *_: one)
+    monkeypatch.setattr(bench, "HandTracker", lambda *_, **__: one)
     monkeypatch.setattr(bench, "open_model", lambda *_: one.model)
     monkeypatch.setattr(bench, "draw", lambda *_, **__: None)
     one.step = lambda frame, step=one.step: step(frame) or [None]

@@ -99,7 +99,7 @@ def plant(monkeypatch, toy_model, tmp_path):
     def install(*plans, name="toy"):
         model = open_model(toy_model(tmp_path / "toy.onnx", name=name), "cpu")
         trackers = iter([PlantedTracker(SimpleNamespace(**vars(model), run=model.run), plan) for plan in plans])
-        monkeypatch.setattr(video_eval, "open_tracker", lambda *_args, **_more: next(trackers))
+        monkeypatch.setattr(video_eval, "HandTracker", lambda *_args, **_more: next(trackers))
         monkeypatch.setattr(video_eval, "LandmarkReader", lambda hands: LandmarkReader(NoReadings(), object(), hands))
 
     return install
@@ -235,7 +235,7 @@ def test_toy_model_in_the_real_tracker(film, toy, tmp_path, monkeypatch):
     hand = look(Estimator(toy), np.zeros((HEIGHT, WIDTH, 3), np.uint8), BOX, K).plain.uv_image
     finder = Finder(hand)
     tracker = Tracker(toy, finder, finder, TrackerConfig(hands=1))
-    monkeypatch.setattr(video_eval, "open_tracker", lambda *_args, **_more: tracker)
+    monkeypatch.setattr(video_eval, "HandTracker", lambda *_args, **_more: tracker)
     monkeypatch.setattr(video_eval, "LandmarkReader", lambda hands: LandmarkReader(finder, finder, hands))
     out = tmp_path / "out"
     document = measured(VideoEvalOptions(film, ("toy",), out, "cpu", max_frames=8))

@@ -1,6 +1,6 @@
-"""What a run leaves behind: JSONL, CSV, NPZ and video. Whatever goes wrong, what was written stays readable.
+"""What a run leaves behind: JSONL, CSV and NPZ. Whatever goes wrong, what was written stays readable.
 
-JSONL: a header line, then one line a frame (the fields stand in `header` and `frame_record`).
+JSONL: a header line, then one line a frame (the fields stand in `record.header` and `Hand.to_dict`).
 CSV: one row per frame, hand and joint (tidy, so that pandas groups and pivots it), columns CSV_COLUMNS.
 NPZ: one row per frame and hand, stacked: frame (N,), t (N,), id (N,), handedness (N,), score (N,), uv (N, 21, 2),
 depth_mm (N, 21), xyz_m (N, 21, 3), confidence (N, 21); of all frames frames (F,) and times (F,), and the header as JSON
@@ -15,105 +15,23 @@ import logging
 import os
 import sys
 import tempfile
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import SemihandError
-from ..models.joints import JOINT_NAMES, JOINT_ORDER, NUM_JOINTS
-from .crop import tight_box
-from .types import Frame, HandPose
+from ..models.joints import JOINT_NAMES, NUM_JOINTS
+from ..tracker.types import Frame, HandPose
+from .record import frame_record
+from .writer import Writer
 
 logger = logging.getLogger(__name__)
 
-SCHEMA = 1
 CSV_COLUMNS = (
     "frame", "t", "id", "handedness", "score", "joint", "name",
     "u", "v", "depth_mm", "x_m", "y_m", "z_m", "confidence",
 )  # fmt: skip
-
-
-class Writer(ABC):
-    """A file that takes every frame's hands. Its methods raise SemihandError where the file cannot be written."""
-
-    @abstractmethod
-    def begin(self, first_line: dict) -> None:
-        """What holds for the whole run (`header`), before the first frame."""
-
-    @abstractmethod
-    def write(self, frame: Frame, poses: Sequence[HandPose], ms: dict[str, float], camera: dict) -> None:
-        """One frame. camera: `camera_record` of the frame's picture."""
-
-    def change_model(self, model: dict) -> None:
-        """Another model (name, sha256, device) answers from the next frame on. Not every file can tell it."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Finish the file; calling it twice does no harm."""
-
-
-def header(source: str, model: dict, camera: dict, smoothing: dict | None) -> dict:
-    """The first line of a JSONL file. model: name, sha256, device. camera: `camera_record` of the first picture.
-
-    smoothing: the One-Euro parameters, None where joints are as the network gave them.
-    """
-    return {
-        "schema": SCHEMA,
-        "format": "semihand-track",
-        "model": model,
-        "source": source,
-        "camera": camera,
-        "mirror": "never: uv is of the unmirrored picture, handedness the person's real hand",
-        "units": {
-            "t": "s",
-            "uv": "px, centres at integers, u right, v down",
-            "box": "px: x, y, w, h round the joints",
-            "depth_mm": "mm, minus the root's (joint 9), along the ray to the hand",
-            "xyz_m": "m, camera frame, x right, y down, z forward",
-            "ms": "ms",
-        },
-        "joint_order": JOINT_ORDER,
-        "joints": list(JOINT_NAMES),
-        "smoothing": smoothing,
-    }
-
-
-def camera_record(width: int, height: int, K: np.ndarray, assumed: bool) -> dict:
-    """Intrinsics as they stand in a header: K = [fx, fy, cx, cy] in pixels."""
-    values = [round(float(value), 3) for value in (K[0, 0], K[1, 1], K[0, 2], K[1, 2])]
-    return {"width": width, "height": height, "K": values, "assumed": assumed}
-
-
-def frame_record(frame: Frame, poses: Sequence[HandPose], ms: dict[str, float]) -> dict:
-    """One line of a JSONL file. Rounded to what is seen: 0.01 pixels, 0.1 mm, 0.1 ms of time."""
-    record: dict = {"frame": frame.index, "t": round(frame.time, 4)}
-    if frame.name:
-        record["image"] = frame.name
-    record["hands"] = [hand_record(pose) for pose in poses]
-    record["ms"] = {stage: round(value, 2) for stage, value in ms.items()}
-    return record
-
-
-def hand_record(pose: HandPose) -> dict:
-    """One hand of a JSONL line."""
-    return {
-        "id": pose.id,
-        "handedness": pose.handedness,
-        "score": round(pose.score, 3),
-        "uv": _rounded(pose.uv_image, 2),
-        "depth_mm": _rounded(pose.depth_rel * 1e3, 1),
-        "xyz_m": _rounded(pose.xyz_cam, 4),
-        "confidence": _rounded(pose.confidence, 3),
-        "box": [round(value, 1) for value in tight_box(pose.uv_image)],
-    }
-
-
-def _rounded(values: np.ndarray, digits: int) -> list:
-    # float64, because float32 rounds to 0.10000000149.
-    return (np.round(np.asarray(values, np.float64), digits) + 0.0).tolist()
 
 
 class LineFile:
@@ -167,8 +85,8 @@ class JsonlWriter(Writer):
         self._camera = first_line["camera"]
         self._write(first_line)
 
-    def write(self, frame, poses, ms, camera) -> None:
-        record = frame_record(frame, poses, ms) | self._new_model
+    def write(self, frame, hands, ms, camera) -> None:
+        record = frame_record(frame, hands, ms) | self._new_model
         self._new_model = {}
         if camera != self._camera:
             self._camera = record["camera"] = camera
@@ -194,9 +112,9 @@ class CsvWriter(Writer):
     def begin(self, first_line: dict) -> None:
         """A CSV file has no place for it."""
 
-    def write(self, frame, poses, ms, camera) -> None:
-        if poses:
-            self._file.write("".join(_csv_rows(frame, pose) for pose in poses))
+    def write(self, frame, hands, ms, camera) -> None:
+        if hands:
+            self._file.write("".join(_csv_rows(frame, hand) for hand in hands))
 
     def close(self) -> None:
         self._file.close()
@@ -239,9 +157,9 @@ class NpzWriter(Writer):
     def change_model(self, model: dict) -> None:
         self._models.append({"after": len(self._times), **model})
 
-    def write(self, frame, poses, ms, camera) -> None:
+    def write(self, frame, hands, ms, camera) -> None:
         self._times.append((frame.index, frame.time))
-        for pose in poses:
+        for pose in hands:
             joints = np.column_stack([pose.uv_image, pose.depth_rel * 1e3, pose.xyz_cam, pose.confidence])
             self._rows.append(
                 (frame.index, frame.time, pose.id, pose.handedness, pose.score, joints.astype(np.float32))

@@ -15,8 +15,11 @@ from numpy.testing import assert_allclose
 from semihand.errors import SemihandError
 from semihand.models.camera import default_intrinsics
 from semihand.models.joints import JOINT_NAMES
-from semihand.tracker import output, video
-from semihand.tracker.output import CSV_COLUMNS, CsvWriter, JsonlWriter, NpzWriter, camera_record, header
+from semihand.kinematics.hand import Hand, Motion
+from semihand.outputs import files
+from semihand.outputs.files import CSV_COLUMNS, CsvWriter, JsonlWriter, NpzWriter
+from semihand.outputs.record import camera_record, header
+from semihand.tracker import video
 from semihand.tracker.types import Frame, HandBox, HandPose
 from semihand.tracker.video import VideoSink
 
@@ -27,13 +30,14 @@ HEADER = header("clip.mp4", {"name": "lite", "sha256": "ab" * 32, "device": "cpu
 MS = {"capture": 1.234567, "detect": 0.0, "estimate": 4.5, "total": 5.04321}
 
 
-def pose(seed: int, hand_id: int = 1, side: str = "right") -> HandPose:
+def pose(seed: int, hand_id: int = 1, side: str = "right") -> Hand:
     rng = np.random.default_rng(seed)
     uv, xyz = rng.uniform(20, 200, (21, 2)), rng.uniform(0.2, 0.6, (21, 3))
-    return HandPose(
+    (hand,) = Motion()([HandPose(
         hand_id, side, 0.876543, uv, xyz, xyz[:, 2] - xyz[9, 2], rng.uniform(0, 1, 21).astype(np.float32),
         np.zeros((64, 64)), np.eye(3), HandBox(np.array([100.0, 100.0]), 80.0),
-    )  # fmt: skip
+    )], 0.0)  # fmt: skip
+    return hand
 
 
 STORY = [[], [pose(0)], [pose(1), pose(2, 2, "left")]]
@@ -51,7 +55,7 @@ def test_jsonl_header_and_lines(tmp_path):
     path = tmp_path / "out.jsonl"
     write_story(JsonlWriter(str(path)))
     first, *lines = [json.loads(line) for line in path.read_text().splitlines()]
-    assert first["schema"] == 1
+    assert first["schema"] == 2
     assert first["model"] == {"name": "lite", "sha256": "ab" * 32, "device": "cpu"}
     assert first["source"] == "clip.mp4"
     assert first["camera"] == {
@@ -68,7 +72,9 @@ def test_jsonl_header_and_lines(tmp_path):
     assert [len(line["hands"]) for line in lines] == [0, 1, 2]
     assert lines[0]["ms"] == {"capture": 1.23, "detect": 0.0, "estimate": 4.5, "total": 5.04}
     hand, truth = lines[2]["hands"][1], STORY[2][1]
-    assert set(hand) == {"id", "handedness", "score", "uv", "depth_mm", "xyz_m", "confidence", "box"}
+    assert set(hand) == {"id", "handedness", "score", "uv", "depth_mm", "xyz_m", "confidence", "box",
+                         "palm", "bones", "angles_deg", "pinch", "grab", "extended"}  # fmt: skip
+    assert len(first["bones"]) == 15 and [len(names) for names in first["angles"]] == [4] * 5
     assert (hand["id"], hand["handedness"], hand["score"]) == (2, "left", 0.877)
     assert_allclose(hand["uv"], truth.uv_image, atol=0.0051)
     assert_allclose(hand["depth_mm"], truth.depth_rel * 1e3, atol=0.051)
@@ -156,7 +162,7 @@ def test_npz_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(output.np, "savez_compressed", full)
+    monkeypatch.setattr(files.np, "savez_compressed", full)
     with pytest.raises(SemihandError, match=r"out\.npz was not written: No space left"):
         writer.close()
     assert path.read_bytes() == b"old"
@@ -202,7 +208,7 @@ class ShortFile:
         return getattr(self.file, name)
 
 
-@pytest.mark.parametrize("kind,room", [(JsonlWriter, 4500), (CsvWriter, 6000)])
+@pytest.mark.parametrize("kind,room", [(JsonlWriter, 12000), (CsvWriter, 6000)])
 def test_lines_that_do_not_fit_are_taken_out_again(tmp_path, kind, room):
     path = tmp_path / "out"
     writer = kind(str(path))
@@ -217,7 +223,7 @@ def test_lines_that_do_not_fit_are_taken_out_again(tmp_path, kind, room):
     lines = text.splitlines()
     assert len(lines) > 1
     if kind is JsonlWriter:
-        assert [json.loads(line) for line in lines][0]["schema"] == 1
+        assert [json.loads(line) for line in lines][0]["schema"] == 2
     else:
         assert (len(lines) - 1) % 42 == 0 and all(line.count(",") == 13 for line in lines)
 
@@ -226,7 +232,7 @@ def test_standard_output(capfdbinary):
     writer = JsonlWriter("-")
     writer.begin(HEADER)
     writer.close()
-    assert json.loads(capfdbinary.readouterr().out)["schema"] == 1
+    assert json.loads(capfdbinary.readouterr().out)["schema"] == 2
     assert not sys.stdout.closed
 
 
