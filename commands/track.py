@@ -16,12 +16,16 @@ def track(
     follow: Annotated[bool, typer.Option("--follow", help="Take over a newer model while tracking: installed, chosen or rolled back meanwhile.")] = False,
     device: Annotated[str, typer.Option(help="auto, cuda or cpu. auto says what it took; cuda fails where CUDA does not run.")] = "auto",
     hands: Annotated[int, typer.Option(min=1, max=8, help="Track at most so many hands.")] = 2,
+    compare: Annotated[str | None, typer.Option(metavar="NAME|FILE", help="A second model beside the first, in window and video.")] = None,
     save_video: Annotated[str | None, typer.Option(metavar="FILE", help="Write the overlay as a video (.mp4, .mov, .mkv, .avi).")] = None,
+    save_images: Annotated[str | None, typer.Option(metavar="DIR", help="Write the overlay of every frame as a picture.")] = None,
     jsonl: Annotated[str | None, typer.Option(metavar="FILE", help="Write a header and one JSON line a frame; - is the standard output.")] = None,
     csv: Annotated[str | None, typer.Option(metavar="FILE", help="Write one row per frame, hand and joint.")] = None,
     npz: Annotated[str | None, typer.Option(metavar="FILE", help="Write stacked arrays, at the end.")] = None,
-    viewer: Annotated[str, typer.Option(help="window (keys: q quit, s snapshot, m mirror, space pause), rerun, none; auto: a window where there is a display.")] = "auto",
+    viewer: Annotated[str, typer.Option(help="window (h shows its keys), rerun, none; auto: a window where there is a display.")] = "auto",
     mirror: Annotated[bool, typer.Option("--mirror", help="Flip what the window shows, and nothing else.")] = False,
+    show: Annotated[str, typer.Option(metavar="PARTS", help="What the overlay shows beside the bones: any of mask,dots,labels,ids, or none (keys 1 2 3 4).")] = "mask,dots,labels",
+    fast: Annotated[bool, typer.Option("--fast", help="In a window, run a video as fast as it can be tracked, not at its own speed, and pictures without waiting for a key.")] = False,
     max_frames: Annotated[int | None, typer.Option(min=1, help="Stop after so many frames.")] = None,
     f: Annotated[float | None, typer.Option(min=1.0, metavar="FX", help="Focal length of the camera in pixels [default: 0.85 of the longer side].")] = None,
     no_smooth: Annotated[bool, typer.Option("--no-smooth", help="Joints as the network gives them: no smoothing, no delay from it.")] = False,
@@ -44,8 +48,9 @@ def track(
     try:
         options = TrackOptions(
             camera=camera, video=video, images=images, width=width, height=height, fps=fps, model=model, follow=follow,
-            device=device, threads=threads, hands=hands, focal=f, smooth=not no_smooth, save_video=save_video,
-            jsonl=jsonl, csv=csv, npz=npz, viewer=viewer, mirror=mirror, max_frames=max_frames,
+            device=device, threads=threads, hands=hands, focal=f, smooth=not no_smooth, compare=compare,
+            save_video=save_video, save_images=save_images, jsonl=jsonl, csv=csv, npz=npz, viewer=viewer, mirror=mirror,
+            show=show, fast=fast, max_frames=max_frames,
         )  # fmt: skip
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error

@@ -17,17 +17,20 @@ import numpy as np
 
 from ..errors import SemihandError
 from .camera import CameraConfig, Source, Webcam
-from .draw import draw
+from .draw import Look
 from .files import Pictures, VideoFile
 from .follow import Follower, Stamp, stamp
 from .options import TrackOptions
 from .output import CsvWriter, JsonlWriter, NpzWriter, Writer, camera_record, header
+from .playback import playback
 from .pipeline import Tracker, TrackerConfig
+from .scene import Scene
 from .smooth import SmoothConfig
+from .stills import StillsFolder
 from .summary import Summary
 from .types import Frame, HandBox, HandPose
 from .video import VideoSink
-from .viewer import open_viewer
+from .viewer import WindowConfig, open_viewer
 
 logger = logging.getLogger(__name__)
 
@@ -40,13 +43,13 @@ def track(options: TrackOptions) -> Summary:
     with ExitStack() as stack:
         stopped = stack.enter_context(stop_on_signal())
         running = stamp(options.model) if options.follow else None
-        source, tracker = _open_all(options, stack)
-        run = _Run(options, source, tracker, stack, stopped)
+        source, *trackers = _open_all(options, stack)
+        run = _Run(options, source, trackers, stack, stopped)
         if options.follow:
             run.follow(running, stack)
         progress = stack.enter_context(_progress(source, options.max_frames))
         run.summary.begin()
-        for frame in source.frames():
+        for frame in playback(source, run.viewer, run.reset):
             wanted = run.step(frame)
             progress.update()
             if not wanted or stopped() or run.summary.frames == options.max_frames:
@@ -85,8 +88,8 @@ def _progress(source: Source, max_frames: int | None):
     return tqdm(total=total, unit=" frames", leave=False, disable=True if source.live else None)
 
 
-def _open_all(options: TrackOptions, stack: ExitStack) -> tuple[Source, Tracker]:
-    """Source and tracker. Camera, network and detector open side by side, because each takes its time."""
+def _open_all(options: TrackOptions, stack: ExitStack) -> tuple[Source | Tracker, ...]:
+    """Source and trackers, the compared model's last. Camera, network and detector open side by side, because each takes its time."""
     with ThreadPoolExecutor(2) as pool:
         model = pool.submit(_open_model, options)
         detectors = pool.submit(_open_detectors, options.threads)
@@ -94,7 +97,10 @@ def _open_all(options: TrackOptions, stack: ExitStack) -> tuple[Source, Tracker]
         logger.info(
             "Tracking %s with model %s on %s.", source.name, model.result().info.name, model.result().provider
         )
-        return source, _build_tracker(options, model.result(), *detectors.result())
+        models = [model.result()]
+        if options.compare:
+            models.append(_open_model(replace(options, model=options.compare)))
+        return source, *(_build_tracker(options, model, *detectors.result()) for model in models)
 
 
 def open_source(options: TrackOptions) -> Source:
@@ -150,15 +156,20 @@ class _Run:
         self,
         options: TrackOptions,
         source: Source,
-        tracker: Tracker,
+        trackers: list[Tracker],
         stack: ExitStack,
         stopped: Callable[[], bool],
     ) -> None:
-        """Opens everything that is written to, so that what cannot be written is told before the work."""
+        """Opens everything that is written to, so that what cannot be written is told before the work.
+
+        trackers: the one whose hands are written, and the one it is compared with, if any.
+        """
         self.summary = Summary(source.name)
-        self._options, self._source, self._tracker = options, source, tracker
-        self._viewer = open_viewer(options.viewer, options.mirror, stopped)
-        stack.callback(self._viewer.close)
+        self._options, self._source, self._tracker, self._compared = options, source, trackers[0], trackers[1:]
+        self._look = Look.of(options.show)
+        self.viewer = open_viewer(options.viewer, _window_config(options, source, self._look), stopped)
+        stack.callback(self.viewer.close)
+        self._stills = _opened(stack, options.save_images, StillsFolder)
         self._video = _opened(
             stack, options.save_video, lambda path: VideoSink(path, source.fps, source.live)
         )
@@ -178,14 +189,16 @@ class _Run:
         if self._follower:
             self._take_over(frame)
         if self._source.independent:
-            self._tracker.reset()
+            self.reset()
         poses = self._tracker.step(frame)
         ms = dict(self._tracker.ms)
+        hands = [poses, *(tracker.step(frame) for tracker in self._compared)]
         self._measure_fps()
         self._write(frame, poses, ms)
         written = perf_counter()
-        go_on = self._show(frame, poses, ms["total"])
-        self.summary.add(poses, ms | {"show": (perf_counter() - written) * 1e3})
+        go_on = self._show(frame, hands, ms["total"])
+        shown = (perf_counter() - written) * 1e3 - self.viewer.waited_ms
+        self.summary.add(poses, ms | {"show": shown})
         return go_on
 
     def _take_over(self, frame: Frame) -> None:
@@ -212,17 +225,20 @@ class _Run:
                 writer.begin(self._header(camera))
             writer.write(frame, poses, ms, camera)
 
-    def _show(self, frame: Frame, poses: list[HandPose], total_ms: float) -> bool:
-        """Draw at most once for each of window and video: only the window may be mirrored."""
-        latency = self._source.latency_ms(frame) or total_ms
-        plain = shown = None
-        if self._video or (self._viewer.wants_picture and not self._viewer.mirror):
-            plain = shown = draw(frame.image, poses, False, self._fps, latency)
-        if self._viewer.wants_picture and self._viewer.mirror:
-            shown = draw(frame.image, poses, True, self._fps, latency)
+    def reset(self) -> None:
+        """Forget all hands: the next frame has nothing to do with the last one."""
+        for tracker in (self._tracker, *self._compared):
+            tracker.reset()
+
+    def _show(self, frame: Frame, hands: list[list[HandPose]], total_ms: float) -> bool:
+        """Into window, video and pictures, the hands of all models. False when the user wants to stop."""
+        names = [tracker.model.info.name for tracker in (self._tracker, *self._compared)]
+        scene = Scene(frame.image, hands, names, self._fps, self._source.latency_ms(frame) or total_ms)
         if self._video:
-            self._video.write(plain, frame.time)
-        return self._viewer.show(frame, poses, shown)
+            self._video.write(scene.picture(look=self._look), frame.time)
+        if self._stills:
+            self._stills.write(frame, scene.picture(look=self._look))
+        return self.viewer.show(frame, scene)
 
     def _header(self, camera: dict) -> dict:
         smooth = self._tracker.config.smooth
@@ -242,6 +258,16 @@ class _Run:
         rate = 1 / max(now - self._last_step, 1e-6)
         self._fps = 0.9 * self._fps + 0.1 * rate if self._fps else rate
         self._last_step = now
+
+
+def _window_config(options: TrackOptions, source: Source, look: Look) -> WindowConfig:
+    return WindowConfig(
+        mirror=options.mirror,
+        look=look,
+        paced=not (source.live or source.independent or options.fast),
+        one_by_one=source.independent and not options.fast,
+        rewinds=not source.live and not options.writes,
+    )
 
 
 def _opened(stack: ExitStack, path: str | None, open_it: Callable):

@@ -6,6 +6,7 @@ another width. Sizes are the font's pixels; places are pixels of the text's uppe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import cv2
@@ -47,6 +48,20 @@ def plate_size(text: str, size: int) -> tuple[int, int]:
     """Width and height in pixels of a plate with this text."""
     width, height = text_size(text, size)
     return width + 2 * (size // 2), height + 2 * (size // 4)
+
+
+def panel(canvas: np.ndarray, lines: Sequence[tuple[str, str]]) -> None:
+    """Two columns on one dark plate in the middle of the picture, in place; small pictures get small letters."""
+    size = min(text_height(canvas), max(int(canvas.shape[0] / (1.5 * len(lines) + 2)), 6))
+    step = round(1.5 * size)
+    first, second = (max(text_size(line[column], size)[0] for line in lines) for column in (0, 1))
+    width, height = first + second + 4 * size, step * len(lines) + 2 * size
+    left, top = _inside(canvas, (height, width), (canvas.shape[1] - width) / 2, (canvas.shape[0] - height) / 2)
+    _blend(canvas, _rounded(width, height, size // 2), left, top, PLATE)
+    for number, (key, meaning) in enumerate(lines):
+        y = top + size + step * number
+        write(canvas, key, left + size, y, size, (255, 190, 70))
+        write(canvas, meaning, left + first + 3 * size, y, size)
 
 
 def wrapped(text: str, size: int, width: int) -> list[str]:
