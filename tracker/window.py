@@ -19,6 +19,8 @@ COMMANDS = {
     _BACKSPACE: "undo", ord("s"): "snapshot", ord("m"): "mirror", ord("c"): "compare", ord("h"): "help",
     ord("f"): "skip", ord("y"): "yes", ord("1"): "mask", ord("2"): "dots", ord("3"): "labels", ord("4"): "ids",
 }  # fmt: skip
+#: Window systems where OpenCV keeps the pictures' shape by itself.
+_KEEP_RATIO = ("QT", "GTK")
 #: Largest size in pixels in which a window opens.
 _WIDEST, _HIGHEST = 1280, 800
 
@@ -48,7 +50,9 @@ class Screen:
         if self.help:
             picture = picture.copy()
             panel(picture, self._keys)
-        cv2.imshow(self.title, _padded(picture, cv2.getWindowImageRect(self.title)[2:]))
+        if not cv2.currentUIFramework().startswith(_KEEP_RATIO):
+            picture = _padded(picture, cv2.getWindowImageRect(self.title)[2:])
+        cv2.imshow(self.title, picture)
 
     def command(self, ms: int) -> str | None:
         """What is pressed within so many milliseconds, one of COMMANDS' values; "quit" once the window is closed."""

@@ -49,6 +49,7 @@ def screen(monkeypatch):
         "waitKey": wait,
         "getWindowProperty": lambda *_: state.visible,
         "getWindowImageRect": lambda _: state.rect,
+        "currentUIFramework": lambda: "WIN32",
         "destroyAllWindows": lambda: None,
     }.items():
         monkeypatch.setattr(window_module.cv2, name, fake)
