@@ -12,25 +12,19 @@ from ..errors import SemihandError
 from ..models.camera import GRID
 from ..tracker.text import text_size, write
 from ..tracker.viewer import display_available
+from ..tracker.window import COMMANDS
 from .check import Answer, CheckResult, Question, run_check
 
 _TITLE = "semihand: click the joint"
 #: Pixels of the enlarged crop and of the bars above and below it.
 SIDE, BAR = 704, 56
-_KEYS = {
-    ord("s"): "skip_joint",
-    ord("f"): "skip_frame",
-    ord("u"): "undo",
-    8: "undo",
-    ord("q"): "quit",
-    27: "quit",
-}
-_HELP = "s: can't see it    f: skip frame    u: undo    q: finish"
+_ANSWERS = {"next": "skip_joint", "skip": "skip_frame", "undo": "undo", "quit": "quit"}
+_HELP = "n: can't see it    f: skip frame    u: undo    q: finish"
 _GREY, _OWN = (170, 170, 170), (80, 220, 255)
 
 
 class ClickWindow:
-    """An OpenCV window that answers questions. Keys: s skip joint, f skip frame, u undo, q or Esc finish.
+    """An OpenCV window that answers questions. Keys: n next joint, f skip frame, u undo, q or Esc finish.
 
     Raises SemihandError where no window can open.
     """
@@ -58,8 +52,8 @@ class ClickWindow:
             if self._clicked is not None and (uv := to_grid(*self._clicked)) is not None:
                 return Answer("click", uv)
             self._clicked = None
-            if key >= 0 and key & 0xFF in _KEYS:
-                return Answer(_KEYS[key & 0xFF])
+            if key >= 0 and (answer := _ANSWERS.get(COMMANDS.get(key & 0xFF))):
+                return Answer(answer)
             if cv2.getWindowProperty(_TITLE, cv2.WND_PROP_VISIBLE) < 1:
                 return Answer("quit")
 

@@ -39,6 +39,7 @@ def track(
     \b
     Examples:
       semihand track                                        the first webcam in a window
+      semihand track in.mp4                                 a video; a folder of pictures, a picture and 1 for camera 1 too
       semihand track --camera 1 --width 1280 --height 720 --mirror
       semihand track --video in.mp4 --save-video out.mp4 --jsonl out.jsonl --viewer none
       semihand track --images photos --csv joints.csv --viewer none

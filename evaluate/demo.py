@@ -10,11 +10,11 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
-from tqdm import tqdm
 
 from ..errors import SemihandError
 from ..models.joints import UNIT_BONE_METRES
 from ..models.lifting import unit_length
+from ..progress import Progress
 from ..synth.clip import Clip, ClipConfig, HandTruth
 from ..tracker.draw import draw
 from ..tracker.output import JsonlWriter, camera_record, header
@@ -111,7 +111,7 @@ def run_demo(options: DemoOptions = DemoOptions(), tracker: Tracker | None = Non
         files = _Files(options, clip, tracker, stack)
         log.info("Preparing the renderer; the first time it is compiled, which takes half a minute.")
         clip.frame(0)
-        for rendered in tqdm(clip, desc="tracking", unit=" frames", disable=None, leave=False):
+        for rendered in Progress(clip, desc="tracking", unit="frames"):
             frame = Frame(rendered.image, rendered.time, rendered.index)
             poses = tracker.step(frame)
             ms = dict(tracker.ms)

@@ -16,12 +16,12 @@ from time import perf_counter
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from ..datasets.open import open_dataset
 from ..datasets.sequence import Sequence, SequenceFrame
 from ..errors import SemihandError
 from ..models.model_file import open_model
+from ..progress import Progress
 from . import machine
 from .bench_report import machine_lines
 from .predict import PROTOCOLS, HandFinder, Prediction, label_box, label_square, lift_weak, matching, predict
@@ -100,7 +100,7 @@ def compare(
     its milliseconds for each labelled frame. Reading the picture from disk is not counted."""
     predictions = {each.name: [] for each in contestants}
     times: dict[str, list[float]] = {each.name: [] for each in contestants}
-    for number, frame in enumerate(tqdm(sequence.frames, desc=sequence.name, unit="frame", disable=None, leave=False)):
+    for number, frame in enumerate(Progress(sequence.frames, desc=sequence.name, unit="frames")):
         if label_square(frame) is None:
             for found in predictions.values():
                 found.append(None)

@@ -21,13 +21,13 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from ..datasets.sequence import Sequence, SequenceFrame
 from ..errors import SemihandError
 from ..models.camera import Crop, crop_camera, default_intrinsics, warp_crop
 from ..models.joints import ROOT, UNIT_BONE, UNIT_BONE_METRES
 from ..models.lifting import lift, unit_length
+from ..progress import Progress
 from .metrics import MIN_JOINTS_FOR_SIZE
 
 PROTOCOLS = ("label", "detector")
@@ -103,7 +103,7 @@ def predict(
         raise ValueError("The detector protocol needs a HandFinder.")
     frames = [frame for frame in sequence.frames if label_square(frame) is not None]
     predictions: list[Prediction | None] = []
-    with tqdm(total=len(frames), desc=sequence.name, unit="frame", disable=None, leave=False) as progress:
+    with Progress(total=len(frames), desc=sequence.name, unit="frames") as progress:
         for start in range(0, len(frames), batch):
             chunk = frames[start : start + batch]
             images = [frame.read() for frame in chunk]
@@ -123,7 +123,7 @@ def predict_with_peer(sequence: Sequence, peer) -> list[Prediction | None]:
     """
     frames = [frame for frame in sequence.frames if label_square(frame) is not None]
     predictions = []
-    for frame in tqdm(frames, desc=sequence.name, unit="frame", disable=None, leave=False):
+    for frame in Progress(frames, desc=sequence.name, unit="frames"):
         image = frame.read()
         hands = [
             Prediction(hand.uv_image, lift_weak(frame, hand.uv_image, hand.z), hand.handedness, hand.score)

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ..errors import SemihandError
+from ..progress import Progress
 from ..tracker.camera import Source
 from ..tracker.options import TrackOptions
 from ..tracker.run import open_source, stop_on_signal
@@ -180,8 +181,6 @@ def open_tools(options: RecordOptions) -> Tools:
 
 
 def _progress(source: Source, max_frames: int | None):
-    """A progress bar on a terminal for files; a camera has no end to progress to."""
-    from tqdm import tqdm
-
+    """How far it is in a file; a camera has no end to progress to."""
     total = min((count for count in (source.count, max_frames) if count is not None), default=None)
-    return tqdm(total=total, unit=" frames", leave=False, disable=True if source.live else None)
+    return Progress(desc="recording", total=total, unit="frames", disable=source.live)

@@ -16,6 +16,7 @@ from time import perf_counter
 import numpy as np
 
 from ..errors import SemihandError
+from ..progress import Progress
 from .camera import CameraConfig, Source, Webcam
 from .draw import Look
 from .files import Pictures, VideoFile
@@ -80,12 +81,10 @@ def stop_on_signal() -> Iterator[Callable[[], bool]]:
 
 
 def _progress(source: Source, max_frames: int | None):
-    """A progress bar on a terminal; a camera has no end to progress to."""
-    from tqdm import tqdm
-
+    """How far it is; a camera has no end to progress to."""
     counts = [count for count in (source.count, max_frames) if count is not None]
     total = min(counts, default=None)
-    return tqdm(total=total, unit=" frames", leave=False, disable=True if source.live else None)
+    return Progress(desc="tracking", total=total, unit="frames", disable=source.live)
 
 
 def _open_all(options: TrackOptions, stack: ExitStack) -> tuple[Source | Tracker, ...]:
