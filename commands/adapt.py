@@ -50,6 +50,7 @@ def adapt(
     """
     from ..record.session import RecordOptions
     from ..record.session import record as run_record
+    from ..adapt.learning_window import learning_window
     from ..adapt.run import AdaptOptions
     from ..adapt.run import adapt as run
 
@@ -63,11 +64,12 @@ def adapt(
         except ValueError as error:
             raise typer.BadParameter(str(error)) from error
         source, resume = run_record(options).name, False
-    adapted = run(AdaptOptions(
-        source=source, name=None if record or name is None else name, profile=profile, model=model, crop=crop,
-        teacher=teacher or ("detector" if profile == "robust" else "none"),
-        device=device, minutes=minutes, pictures=pictures, backgrounds=backgrounds, out=out, resume=resume,
-        install=not no_install, check=check, seed=seed, iterations=iterations, steps=steps, split=split, limit=limit,
-    ))  # fmt: skip
+    with learning_window(viewer if record else "none"):
+        adapted = run(AdaptOptions(
+            source=source, name=None if record or name is None else name, profile=profile, model=model, crop=crop,
+            teacher=teacher or ("detector" if profile == "robust" else "none"),
+            device=device, minutes=minutes, pictures=pictures, backgrounds=backgrounds, out=out, resume=resume,
+            install=not no_install, check=check, seed=seed, iterations=iterations, steps=steps, split=split, limit=limit,
+        ))  # fmt: skip
     if adapted is not None:
         typer.echo(adapted.text)

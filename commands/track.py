@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -72,7 +73,12 @@ def demo(
       semihand demo
       semihand demo --hands 2 --frames 300 --out both-hands
     """
-    from ..evaluate.demo import DemoOptions, run_demo
+    from ..evaluate.demo import VIDEO, DemoOptions, run_demo
     from ..synth.clip import ClipConfig
+    from ..tracker.viewer import display_available
 
     typer.echo(run_demo(DemoOptions(ClipConfig(frames=frames, hands=hands), out, model, device)))
+    if sys.stdout.isatty() and display_available():
+        typer.launch(str(out / VIDEO))
+    else:
+        typer.echo(f"\nOpen {out / VIDEO} in any video player.")
