@@ -145,7 +145,8 @@ def _foot(state: ViewState, unit: float) -> np.ndarray:
     bar = _ground(_FOOT, unit)
     size, edge = round(13 * unit), round(10 * unit)
     write(bar, f"{state.kept} frames kept", edge, edge, size)
-    write(bar, "space pause   n next   r again   q finish", edge, round(32 * unit), size, _GREY)
+    keys = "space pause   n next   r again   q finish" if state.guide else "space pause   q finish"
+    write(bar, keys, edge, round(32 * unit), size, _GREY)
     for row, (group, words) in enumerate(zip(AXES, ("poses", "turns", "distances"), strict=True)):
         top = round((6 + 17 * row) * unit)
         write(bar, words, bar.shape[1] - round(150 * unit), top, size, _GREY)
