@@ -126,7 +126,9 @@ class Finetuning:
                       desc="adapting", disable=self.process.rank > 0) as bar:  # fmt: skip
             while self.iteration < self.config.iterations:
                 self.iteration += 1
-                confidence = self._iterate(bar, self._affordable(minutes))
+                steps = self._affordable(minutes)
+                confidence = self._iterate(bar, steps)
+                bar.update(self.steps - steps)  # those that the budget leaves no room for
                 if observer and self.process.rank == 0:
                     observer(self, confidence)
         return self.network
