@@ -67,9 +67,10 @@ class Progress:
             self._told = now
             logger.info("%s", self.line(now))
 
-    def set_postfix(self, **values: object) -> None:
-        """Figures behind the bar."""
-        self._bar.set_postfix(**values)
+    def restart(self) -> None:
+        """Count from the start again."""
+        self.count, self._begun = self._initial, self._clock()
+        self._bar.reset()
 
     def close(self) -> None:
         """Take the bar away; calling it twice does no harm."""

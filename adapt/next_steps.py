@@ -12,9 +12,9 @@ from .before_after import write_before_after
 
 #: What is said of the numbers that tell whether other hands suffer; of the others the report tells.
 _WORSE = {
-    "2D error on synthetic hands": "hands of other people, rendered ones",
-    "Jitter": "calm from frame to frame",
-    "Distance to the landmark model": "agreement with the landmark model",
+    "2D error on synthetic hands": "the error on other hands, rendered ones",
+    "Jitter": "trembling from frame to frame",
+    "Distance to the landmark model": "the distance to the landmark model",
 }
 
 
@@ -39,5 +39,5 @@ def next_steps(
 def worse_line(folder: str | Path) -> list[str]:
     """One line on what became worse, none where nothing did. Raises SemihandError where there is no run."""
     found = [change for change in changes(read_run(folder)) if change.word == "worse" and change.meaning.name in _WORSE]
-    said = [f"{_WORSE[change.meaning.name]} ({100 * abs(change.share):.0f} %)" for change in found]
+    said = [f"{_WORSE[change.meaning.name]} ({100 * abs(change.share):.0f} % more)" for change in found]
     return [f"Worse than before: {', '.join(said)}."] if said else []

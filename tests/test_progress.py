@@ -49,6 +49,17 @@ def test_resumed_and_endless_work(lines):
     assert lines.messages == ["adapting: 950 of 1000 step (95 %), about 3 min left", "7 frames"]
 
 
+def test_work_that_begins_again(lines):
+    clock = Clock()
+    progress = Progress(total=100, unit="frames", clock=clock)
+    progress.update(90)
+    clock.now = 100
+    progress.restart()
+    clock.now = 110
+    progress.update(20)
+    assert lines.messages == ["20 of 100 frames (20 %), about 40 s left"]
+
+
 def test_iterating_and_listening():
     told = []
     with listening(lambda what, share: told.append((what, share))):

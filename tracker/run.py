@@ -50,7 +50,12 @@ def track(options: TrackOptions) -> Summary:
             run.follow(running, stack)
         progress = stack.enter_context(_progress(source, options.max_frames))
         run.summary.begin()
-        for frame in playback(source, run.viewer, run.reset):
+
+        def rewound() -> None:
+            run.reset()
+            progress.restart()
+
+        for frame in playback(source, run.viewer, rewound):
             wanted = run.step(frame)
             progress.update()
             if not wanted or stopped() or run.summary.frames == options.max_frames:
@@ -232,7 +237,8 @@ class _Run:
     def _show(self, frame: Frame, hands: list[list[HandPose]], total_ms: float) -> bool:
         """Into window, video and pictures, the hands of all models. False when the user wants to stop."""
         names = [tracker.model.info.name for tracker in (self._tracker, *self._compared)]
-        scene = Scene(frame.image, hands, names, self._fps, self._source.latency_ms(frame) or total_ms)
+        fps = 0.0 if self._source.independent else self._fps
+        scene = Scene(frame.image, hands, names, fps, self._source.latency_ms(frame) or total_ms)
         if self._video:
             self._video.write(scene.picture(look=self._look), frame.time)
         if self._stills:

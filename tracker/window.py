@@ -32,7 +32,7 @@ class Screen:
         """Raises SemihandError when this OpenCV has no windows."""
         self.title, self.help = title, False
         self._keys = tuple(keys.items())
-        self._sized = False
+        self._shape: tuple[int, ...] | None = None
         # OpenCV's Qt complains once a picture about fonts that it does not need.
         os.environ.setdefault("QT_LOGGING_RULES", "default.warning=false")
         try:
@@ -41,12 +41,15 @@ class Screen:
             raise SemihandError("This OpenCV was built without windows. Use --viewer none.") from error
 
     def show(self, picture: np.ndarray) -> None:
-        """Put a picture (H, W, 3) BGR into the window, whole and unstretched, under the help where it is wanted."""
-        if not self._sized:
+        """Put a picture (H, W, 3) BGR into the window, whole and unstretched, under the help where it is wanted.
+
+        The window takes the size of a picture of another shape; from then on it is the user's.
+        """
+        if picture.shape != self._shape:
             height, width = picture.shape[:2]
             scale = min(1.0, _WIDEST / width, _HIGHEST / height)
             cv2.resizeWindow(self.title, max(int(width * scale), 160), max(int(height * scale), 120))
-            self._sized = True
+            self._shape = picture.shape
         if self.help:
             picture = picture.copy()
             panel(picture, self._keys)

@@ -56,7 +56,7 @@ def test_the_strip_takes_what_changed_most_of_every_stretch():
 
 
 def test_what_became_worse_is_named(folder):
-    assert worse_line(folder) == ["Worse than before: hands of other people, rendered ones (20 %)."]
+    assert worse_line(folder) == ["Worse than before: the error on other hands, rendered ones (20 % more)."]
     (folder / "indicators.json").write_text(json.dumps({"before": {"jitter": 2.0}, "after": {"jitter": 1.0}}))
     assert worse_line(folder) == []
 

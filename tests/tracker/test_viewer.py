@@ -262,6 +262,15 @@ def test_two_models_and_one(screen, opened):
     assert (screen.shown[-1] != IMAGE).any()
 
 
+def test_the_window_takes_the_size_of_another_shape_and_no_others(screen, opened, monkeypatch):
+    sizes = []
+    monkeypatch.setattr(window_module.cv2, "resizeWindow", lambda _, *size: sizes.append(size))
+    window = opened()
+    for shape in ((960, 540, 3), (960, 540, 3), (480, 640, 3), (2160, 3840, 3)):
+        assert window.show(frame(), Scene(np.zeros(shape, np.uint8), [[]]))
+    assert sizes == [(450, 800), (640, 480), (1280, 720)]
+
+
 @pytest.mark.parametrize("size", [(320, 120), (160, 240), (161, 120), (0, 0)])
 def test_resizing_keeps_the_pictures_shape(screen, opened, size):
     screen.rect = (0, 0, *size)
