@@ -33,9 +33,10 @@ _KEYS = {
 _COMMANDS = {"pause": "pause", "next": "next", "again": "redo", "quit": "stop"}
 _PROMPTS = Path(__file__).parent / "prompts"
 _GREEN, _DARK, _GREY, _GROUND = (112, 214, 88), (62, 56, 52), (190, 184, 178), (34, 30, 28)
-#: Seconds that each of a prompt's two poses is shown, and heights of the bars in 640ths of the width.
+#: Seconds that each of a prompt's two poses is shown. Heights of the bars in units: 640 of them are the width, or more
+#: than that in pictures so tall that the window shrinks them.
 _POSE_SECONDS = 0.9
-_HEAD, _FOOT, _UNIT = 112, 60, 640
+_HEAD, _FOOT, _UNIT, _TALL = 112, 60, 640, 780
 
 
 @dataclass(frozen=True)
@@ -117,12 +118,13 @@ def record_picture(state: ViewState, words: str = "") -> np.ndarray:
         draw_skeleton(picture, (mirrored + 0.5) * scale - 0.5)
     if state.paused:
         picture //= 2
-    unit = picture.shape[1] / _UNIT
-    return np.vstack([_head(state, words, unit), picture, _foot(state, unit)])
+    height, width = picture.shape[:2]
+    unit = max(width / _UNIT, height / _TALL)
+    return np.vstack([_head(state, words, unit, width), picture, _foot(state, unit, width)])
 
 
-def _head(state: ViewState, words: str, unit: float) -> np.ndarray:
-    bar = _ground(_HEAD, unit)
+def _head(state: ViewState, words: str, unit: float, width: int) -> np.ndarray:
+    bar = _ground(_HEAD, unit, width)
     guide, size, edge = state.guide, round(16 * unit), round(10 * unit)
     if guide is None or guide.done:
         write(bar, "Recording one hand from this file" if guide is None else "Done", edge, edge, size)
@@ -141,8 +143,8 @@ def _head(state: ViewState, words: str, unit: float) -> np.ndarray:
     return bar
 
 
-def _foot(state: ViewState, unit: float) -> np.ndarray:
-    bar = _ground(_FOOT, unit)
+def _foot(state: ViewState, unit: float, width: int) -> np.ndarray:
+    bar = _ground(_FOOT, unit, width)
     size, edge = round(13 * unit), round(10 * unit)
     write(bar, f"{state.kept} frames kept", edge, edge, size)
     keys = "space pause   n next   r again   q finish" if state.guide else "space pause   q finish"
@@ -155,8 +157,8 @@ def _foot(state: ViewState, unit: float) -> np.ndarray:
     return bar
 
 
-def _ground(height: int, unit: float) -> np.ndarray:
-    return np.full((round(height * unit), round(_UNIT * unit), 3), _GROUND, np.uint8)
+def _ground(height: int, unit: float, width: int) -> np.ndarray:
+    return np.full((round(height * unit), width, 3), _GROUND, np.uint8)
 
 
 def _bar(canvas: np.ndarray, left: int, top: int, right: int, bottom: int, share: float) -> None:

@@ -78,7 +78,8 @@ def test_nothing_lies_over_the_picture(size):
     shown = record_picture(state(size=size), "turn it further")
     image = state(size=size).image[:, ::-1]
     scale = max(640 / size[0], 1)
-    height, unit = round(size[1] * scale), shown.shape[1] / 640
+    height = round(size[1] * scale)
+    unit = max(shown.shape[1] / 640, height / 780)
     head = round(112 * unit)
     assert shown.shape[0] == head + height + round(60 * unit)
     assert (shown[head : head + height, [0, -1]] == image[0, [0, -1]]).all()
