@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from .commands import ablate, adapt, bench, evaluate, models, peers, pretrain, recordings, replay, studio, synth, track
+from . import __version__
+from .commands.doors import Doors, TrackCommand
 from .errors import SemihandError
 
 #: Modules of the extra [train]; without them tracking works, training and export don't.
@@ -16,7 +18,8 @@ TRAIN_MODULES = ("torch", "onnx", "safetensors", "tensorboard", "matplotlib", "s
 
 app = typer.Typer(
     name="semihand",
-    no_args_is_help=True,
+    cls=Doors,
+    invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -26,12 +29,19 @@ app = typer.Typer(
 
 @app.callback()
 def _semihand(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version, and nothing else.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Say more, and show tracebacks (works anywhere on the line).")] = False,
 ) -> None:  # fmt: skip
     """`main` takes --debug out of the arguments; it stands here for the help."""
+    if version:
+        typer.echo(f"semihand {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
-app.command()(track.track)
+app.command(cls=TrackCommand)(track.track)
 app.command()(replay.play)
 app.command()(replay.convert)
 app.command()(adapt.adapt)

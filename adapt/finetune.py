@@ -23,13 +23,13 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch import nn
-from tqdm import tqdm
 
 from ..errors import SemihandError
 from ..models.checkpoint import Checkpoint, TrainingState, load_training_state, restore_rng, rng_state, save_training_state
 from ..models.circles import load_circles
 from ..models.decode import decode
 from ..models.network import normalise
+from ..progress import Progress
 from ..synth.feed import Pictures
 from .frames.crops import CropSet
 from ..train.ema import Ema
@@ -122,11 +122,13 @@ class Finetuning:
             self._save()
         if self.iteration == 0 and observer and self.process.rank == 0:
             observer(self, None)
-        with tqdm(total=self.config.iterations * self.steps, initial=self.iteration * self.steps, unit="step",
-                  desc="adapting", disable=None if self.process.rank == 0 else True) as bar:  # fmt: skip
+        with Progress(total=self.config.iterations * self.steps, initial=self.iteration * self.steps, unit="steps",
+                      desc="adapting", disable=self.process.rank > 0) as bar:  # fmt: skip
             while self.iteration < self.config.iterations:
                 self.iteration += 1
-                confidence = self._iterate(bar, self._affordable(minutes))
+                steps = self._affordable(minutes)
+                confidence = self._iterate(bar, steps)
+                bar.update(self.steps - steps)  # those that the budget leaves no room for
                 if observer and self.process.rank == 0:
                     observer(self, confidence)
         return self.network

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -34,6 +36,7 @@ def adapt(
     backgrounds: Annotated[Path | None, BACKGROUNDS] = None,
     check: Annotated[bool, typer.Option("--check", help="Click a few joints on held-out frames to measure the true change.")] = False,
     no_install: Annotated[bool, typer.Option("--no-install", help="Only say whether the result is better.")] = False,
+    use: Annotated[bool, typer.Option("--use", help="Use the result from now on, without being asked, where it is better.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run (or recording) of that name.")] = False,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the run: state, logs, report [default: in semihand's data folder].")] = None,
 ) -> None:  # fmt: skip
@@ -50,6 +53,8 @@ def adapt(
     """
     from ..record.session import RecordOptions
     from ..record.session import record as run_record
+    from ..adapt.learning_window import learning_window
+    from ..adapt.next_steps import next_steps
     from ..adapt.run import AdaptOptions
     from ..adapt.run import adapt as run
 
@@ -63,11 +68,15 @@ def adapt(
         except ValueError as error:
             raise typer.BadParameter(str(error)) from error
         source, resume = run_record(options).name, False
-    adapted = run(AdaptOptions(
-        source=source, name=None if record or name is None else name, profile=profile, model=model, crop=crop,
-        teacher=teacher or ("detector" if profile == "robust" else "none"),
-        device=device, minutes=minutes, pictures=pictures, backgrounds=backgrounds, out=out, resume=resume,
-        install=not no_install, check=check, seed=seed, iterations=iterations, steps=steps, split=split, limit=limit,
-    ))  # fmt: skip
+    with learning_window(viewer if record else "none"):
+        wanted = AdaptOptions(
+            source=source, name=None if record or name is None else name, profile=profile, model=model, crop=crop,
+            teacher=teacher or ("detector" if profile == "robust" else "none"),
+            device=device, minutes=minutes, pictures=pictures, backgrounds=backgrounds, out=out, resume=resume,
+            install=not no_install, check=check, seed=seed, iterations=iterations, steps=steps, split=split, limit=limit,
+        )  # fmt: skip
+        adapted = run(wanted)
     if adapted is not None:
         typer.echo(adapted.text)
+        ask = partial(typer.confirm, default=True) if sys.stdin.isatty() and not no_install else None
+        typer.echo(next_steps(adapted.folder, wanted.made_name, adapted.decision.accepted and not no_install, use, ask))

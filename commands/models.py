@@ -21,12 +21,15 @@ def models_list(as_json: Annotated[bool, typer.Option("--json", help="Print JSON
 
 
 @app.command("show")
-def models_show(name: Annotated[str, _MODEL_NAME]) -> None:
-    """One model: its files, every version that is kept, and the record of the one in use."""
+def models_show(
+    name: Annotated[str, _MODEL_NAME],
+    everything: Annotated[bool, typer.Option("--all", help="Every version, and the whole record of the one in use.")] = False,
+) -> None:  # fmt: skip
+    """One model: its files, its last versions, and where the one in use comes from."""
     from ..models.listing import details
     from ..models.registry import find
 
-    typer.echo(details(find(name)))
+    typer.echo(details(find(name), everything))
 
 
 @app.command("use")

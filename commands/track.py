@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +19,9 @@ def track(
     follow: Annotated[bool, typer.Option("--follow", help="Take over a newer model while tracking: installed, chosen or rolled back meanwhile.")] = False,
     device: Annotated[str, typer.Option(help="auto, cuda or cpu. auto says what it took; cuda fails where CUDA does not run.")] = "auto",
     hands: Annotated[int, typer.Option(min=1, max=8, help="Track at most so many hands.")] = 2,
+    compare: Annotated[str | None, typer.Option(metavar="NAME|FILE", help="A second model beside the first, in window and video.")] = None,
     save_video: Annotated[str | None, typer.Option(metavar="FILE", help="Write the overlay as a video (.mp4, .mov, .mkv, .avi).")] = None,
+    save_images: Annotated[str | None, typer.Option(metavar="DIR", help="Write the overlay of every frame as a picture.")] = None,
     jsonl: Annotated[str | None, typer.Option(metavar="FILE", help="Write a header and one JSON line a frame; - is the standard output.")] = None,
     csv: Annotated[str | None, typer.Option(metavar="FILE", help="Write one row per frame, hand and joint.")] = None,
     npz: Annotated[str | None, typer.Option(metavar="FILE", help="Write stacked arrays, at the end.")] = None,
@@ -28,8 +31,10 @@ def track(
     vmc: Vmc = None,
     hts: Hts = None,
     leap: Leap = None,
-    viewer: Annotated[str, typer.Option(help="window (keys: q quit, s snapshot, m mirror, space pause), rerun, none; auto: a window where there is a display.")] = "auto",
+    viewer: Annotated[str, typer.Option(help="window (h shows its keys), rerun, none; auto: a window where there is a display.")] = "auto",
     mirror: Annotated[bool, typer.Option("--mirror", help="Flip what the window shows, and nothing else.")] = False,
+    show: Annotated[str, typer.Option(metavar="PARTS", help="What the overlay shows beside the bones: any of mask,dots,labels,ids, or none (keys 1 2 3 4).")] = "mask,dots,labels",
+    fast: Annotated[bool, typer.Option("--fast", help="In a window, run a video as fast as it can be tracked, not at its own speed, and pictures without waiting for a key.")] = False,
     max_frames: Annotated[int | None, typer.Option(min=1, help="Stop after so many frames.")] = None,
     f: Annotated[float | None, typer.Option(min=1.0, metavar="FX", help="Focal length of the camera in pixels [default: 0.85 of the longer side].")] = None,
     no_smooth: Annotated[bool, typer.Option("--no-smooth", help="Joints as the network gives them: no smoothing, no delay from it.")] = False,
@@ -45,6 +50,7 @@ def track(
     \b
     Examples:
       semihand track                                        the first webcam in a window
+      semihand track in.mp4                                 a video; a folder of pictures, a picture and 1 for camera 1 too
       semihand track --camera 1 --width 1280 --height 720 --mirror
       semihand track --video in.mp4 --save-video out.mp4 --jsonl out.jsonl --viewer none
       semihand track --images photos --csv joints.csv --viewer none
@@ -57,9 +63,10 @@ def track(
     try:
         options = TrackOptions(
             camera=camera, video=video, images=images, width=width, height=height, fps=fps, model=model, follow=follow,
-            device=device, threads=threads, hands=hands, focal=f, smooth=not no_smooth, save_video=save_video,
-            jsonl=jsonl, csv=csv, npz=npz,
-            live=LiveOptions(udp=udp, websocket=websocket, osc=osc, vmc=vmc, hts=hts, leap=leap), viewer=viewer, mirror=mirror, max_frames=max_frames,
+            device=device, threads=threads, hands=hands, focal=f, smooth=not no_smooth, compare=compare,
+            save_video=save_video, save_images=save_images, jsonl=jsonl, csv=csv, npz=npz,
+            live=LiveOptions(udp=udp, websocket=websocket, osc=osc, vmc=vmc, hts=hts, leap=leap), viewer=viewer, mirror=mirror,
+            show=show, fast=fast, max_frames=max_frames,
         )  # fmt: skip
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
@@ -80,7 +87,12 @@ def demo(
       semihand demo
       semihand demo --hands 2 --frames 300 --out both-hands
     """
-    from ..evaluate.demo import DemoOptions, run_demo
+    from ..evaluate.demo import VIDEO, DemoOptions, run_demo
     from ..synth.clip import ClipConfig
+    from ..tracker.viewer import display_available
 
     typer.echo(run_demo(DemoOptions(ClipConfig(frames=frames, hands=hands), out, model, device)))
+    if sys.stdout.isatty() and display_available():
+        typer.launch(str(out / VIDEO))
+    else:
+        typer.echo(f"\nOpen {out / VIDEO} in any video player.")

@@ -19,10 +19,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from ..errors import SemihandError
 from ..models.joints import NUM_JOINTS
+from ..progress import Progress
 from .arrays_pickle import load_arrays
 from .reader import (
     Reader, complete, field, label_or_none, numbers, required, usable_cameras, usable_uv, usable_xyz,
@@ -83,7 +83,7 @@ def _larger_hands(masks: list[Path], uv_vis: np.ndarray) -> np.ndarray:
     doubtful = np.flatnonzero(visible[:, 0] == visible[:, 1])
     with ThreadPoolExecutor() as pool:
         found = pool.map(_larger_hand, [masks[i] for i in doubtful])
-        side[doubtful] = list(tqdm(found, f"{TITLE}: which hand", len(doubtful), disable=None, leave=False))
+        side[doubtful] = list(Progress(found, f"{TITLE}: which hand", len(doubtful), "pictures"))
     return side
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
-from tqdm import tqdm
 
 from ..errors import SemihandError
 from ..kinematics.hand import Motion
@@ -19,6 +18,7 @@ from ..models.lifting import unit_length
 from ..models.metrics import hand_size, joint_errors_mm, mean_error, normalised_errors
 from ..outputs.files import JsonlWriter
 from ..outputs.record import camera_record, header
+from ..progress import Progress
 from ..synth.clip import Clip, ClipConfig, HandTruth
 from ..tracker.draw import draw
 from ..tracker.open import HandTracker
@@ -113,7 +113,7 @@ def run_demo(options: DemoOptions = DemoOptions(), tracker: Tracker | None = Non
         files = _Files(options, clip, tracker, stack)
         log.info("Preparing the renderer; the first time it is compiled, which takes half a minute.")
         clip.frame(0)
-        for rendered in tqdm(clip, desc="tracking", unit=" frames", disable=None, leave=False):
+        for rendered in Progress(clip, desc="tracking", unit="frames"):
             frame = Frame(rendered.image, rendered.time, rendered.index)
             poses = tracker.step(frame)
             ms = dict(tracker.ms)

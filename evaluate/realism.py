@@ -21,6 +21,7 @@ from ..synth.background import load_pictures
 from ..synth.scene import Sample, SceneConfig, SceneRenderer
 from ..synth.sensor import SensorConfig
 from .labels.predict import HandFinder
+from ..tracker.text import write
 
 #: Pictures whose mean disagreement is below this share of the box tell where joints are placed.
 AGREEING = 0.15
@@ -173,5 +174,5 @@ def _tile(sample: Sample, disagreement: float, labelled: bool) -> np.ndarray:
         for parent, child in BONES:
             cv2.line(image, points[parent].tolist(), points[child].tolist(), (80, 255, 80), 1, cv2.LINE_AA, 3)
     text = "none" if np.isnan(disagreement) else f"{disagreement:.2f}"
-    cv2.putText(image, text, (3, 11), cv2.FONT_HERSHEY_SIMPLEX, 0.36, (255, 255, 255), 1, cv2.LINE_AA)
+    write(image, text, 3, 1, 11)
     return image

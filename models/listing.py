@@ -12,6 +12,8 @@ from .registry import Installed
 
 #: So many indicators stand in the table; `show` has them all.
 MOST_INDICATORS = 3
+#: So many versions does `show` list without --all.
+MOST_VERSIONS = 8
 
 
 def table(models: Sequence[Installed]) -> str:
@@ -67,17 +69,37 @@ def _entry(model: Installed) -> dict[str, Any]:
     }
 
 
-def details(model: Installed) -> str:
-    """One model: its files, its versions, and what is known of the one in use."""
+def details(model: Installed, record: bool = False) -> str:
+    """One model: its files, its last versions, and what it comes from; with `record` all versions and the whole note."""
     lines = [
         f"{model.name}: {'personal' if model.personal else 'released'}{', the default' if model.default else ''}",
         f"model    {model.path}",
         f"weights  {model.checkpoint or '(none: it cannot be adapted further)'}",
     ]
-    lines += [_version_line(model, number) for number in model.versions]
-    if model.record:
+    shown = model.versions if record else model.versions[-MOST_VERSIONS:]
+    lines += [_version_line(model, number) for number in shown]
+    if len(shown) < len(model.versions):
+        lines.append(f"  and {len(model.versions) - len(shown)} older versions")
+    if model.record and record:
         lines += ["", json.dumps(model.record, indent=2, ensure_ascii=False)]
+    elif model.record:
+        lines += [*_origin(model.record), "", "--all shows every version and the whole record."]
     return "\n".join(lines)
+
+
+def _origin(record: Mapping[str, Any]) -> list[str]:
+    """What the version in use comes from, a line a fact; facts that nobody noted are left out."""
+    origin = record.get("provenance", {})
+    run = origin.get("run")
+    run = run if isinstance(run, Mapping) else {}
+    facts = (
+        ("from", origin.get("parent")),
+        ("learned", run.get("source")),
+        ("profile", run.get("profile")),
+        ("frames", f"{run['frames_train']} learned from, {run.get('frames_held_out', 0)} held out" if "frames_train" in run else None),
+        ("took", f"{run['seconds']:.0f} s" if _is_number(run.get("seconds")) else None),
+    )  # fmt: skip
+    return [f"{name:<9}{value}" for name, value in facts if value]
 
 
 def _version_line(model: Installed, number: int) -> str:

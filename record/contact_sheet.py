@@ -10,9 +10,9 @@ import numpy as np
 from ..errors import SemihandError
 from ..models.joints import BONES, FINGERS
 from ..tracker.draw import FINGER_COLORS
+from ..tracker.text import plate
 from .recording import RecordedFrame, Recording
 
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
 _SHOWN = 1.8
 
 
@@ -44,8 +44,7 @@ def _cell(frame: RecordedFrame, size: int) -> np.ndarray:
         finger = (child - 1) // (len(BONES) // len(FINGERS))
         cv2.line(cell, uv[parent].tolist(), uv[child].tolist(), FINGER_COLORS[finger], 1, cv2.LINE_AA)
     caption = f"{frame.segment}  {frame.handedness[0].upper()}  {frame.time:.1f}  {frame.prompt}"
-    for shade, shift in (((0, 0, 0), 1), ((0, 0, 0), -1), ((255, 255, 255), 0)):
-        cv2.putText(cell, caption, (3 + shift, size - 5 + shift), _FONT, 0.38, shade, 1, cv2.LINE_AA)
+    plate(cell, caption, 2, size, 11)
     return cell
 
 

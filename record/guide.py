@@ -132,6 +132,11 @@ class Guide:
         """Begin this prompt again."""
         self._restart()
 
+    def shift(self, seconds: float) -> None:
+        """Nothing was looked at for so long: a pause does not count."""
+        self._shown = None if self._shown is None else self._shown + seconds
+        self._begun = None if self._begun is None else self._begun + seconds
+
     def text(self) -> str:
         """The prompt in one line, with its number."""
         if self.done:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import cache, partial
@@ -70,15 +71,16 @@ class Recorder:
 
     def __init__(
         self, source: Source, folder: Path, tools: Tools, config: RecorderConfig = RecorderConfig(),
-        guide: Guide | None = None,
+        guide: Guide | None = None, stopped: Callable[[], bool] = lambda: False,
     ) -> None:  # fmt: skip
-        """guide: by default that of PROMPTS for a camera. Raises SemihandError where `folder` cannot be recorded to."""
+        """guide: by default that of PROMPTS for a camera; stopped: ends a pause without a key. Raises SemihandError where `folder` cannot be recorded to."""
         self.config, self.folder, self.side = config, folder, config.hand
         self.quality, self.coverage = Quality(), Coverage()
         self.guide = guide or (Guide() if source.live else None)
         self.notes: list[str] = []
         self.writer: RecordingWriter | None = None
-        self._source, self._tools = source, tools
+        self._source, self._tools, self._stopped = source, tools, stopped
+        self._paused_at: float | None = None
         self._follower = HandFollower(tools.detector, tools.landmarker, config.hand)
         self._spacing = _spacing(source, config.frames)
         self._size: tuple[int, int] | None = None
@@ -95,6 +97,7 @@ class Recorder:
 
     def step(self, frame: Frame) -> bool:
         """Look at one picture, keep it or not. False where the recording is over."""
+        self._after_pause(frame.time)
         K = self._intrinsics(frame.image)
         if self._source.independent:
             self._follower.reset()
@@ -212,8 +215,10 @@ class Recorder:
     def _show(self, frame: Frame, marks: LandmarkResult | None, reason: str) -> bool:
         """Show the picture and do what the user wants. False where the recording is over."""
         uv = None if marks is None else marks.uv_image
-        state = ViewState(frame.image, uv, reason, self.kept, frame.time, self.coverage, self.guide)
+        state = ViewState(frame.image, uv, reason, self.kept, frame.time, self.coverage, self.guide, self.side)
         command = self._tools.view.show(state)
+        if command == "pause":
+            command = self._pause(state)
         if command == "stop":
             return False
         if self.guide and command == "next":
@@ -222,6 +227,22 @@ class Recorder:
         elif self.guide and command == "redo":
             self._redo()
         return not (self.guide and self.guide.done)
+
+    def _pause(self, state: ViewState) -> str | None:
+        """Wait with this picture until another key is pressed; returns what it wants."""
+        self._paused_at, state = state.time, replace(state, paused=True)
+        while not self._stopped():
+            command = self._tools.view.show(state)
+            if command is not None:
+                return None if command == "pause" else command
+        return "stop"
+
+    def _after_pause(self, time: float) -> None:
+        if self._paused_at is None:
+            return
+        if self.guide:
+            self.guide.shift(time - self._paused_at)
+        self._paused_at = None
 
     def _redo(self) -> None:
         """Take back this prompt's frames and begin it again."""

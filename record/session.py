@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ..errors import SemihandError
+from ..progress import Progress
 from ..tracker.camera import Source
 from ..tracker.options import TrackOptions
 from ..tracker.run import open_source, stop_on_signal
@@ -93,8 +94,8 @@ def record(options: RecordOptions) -> Recording:
     with ExitStack() as stack:
         stopped = stack.enter_context(stop_on_signal())
         source = stack.enter_context(open_source(options.track_options()))
-        tools = open_tools(options, source.live)
-        recorder = Recorder(source, folder, tools, options.recorder_config())
+        tools = open_tools(options)
+        recorder = Recorder(source, folder, tools, options.recorder_config(), stopped=stopped)
         stack.callback(recorder.close)
         progress = stack.enter_context(_progress(source, options.max_frames))
         trouble = _run(recorder, source, options.max_frames, stopped, progress)
@@ -165,7 +166,7 @@ def _advice(quality: Quality, side: str | None) -> str:
     return advice.get(reason, "Use more light, and show the whole hand.")
 
 
-def open_tools(options: RecordOptions, live: bool) -> Tools:
+def open_tools(options: RecordOptions) -> Tools:
     """Detector, landmark model, the tracker's model and the view. Raises SemihandError where one does not open."""
     from ..models.model_file import open_model
     from ..tracker.detect import HandDetector, HandLandmarker
@@ -175,13 +176,11 @@ def open_tools(options: RecordOptions, live: bool) -> Tools:
         detector=HandDetector(threads=options.threads),
         landmarker=HandLandmarker(threads=options.threads),
         estimator=Estimator(open_model(options.model, "cpu", options.threads)) if options.model else None,
-        view=open_view(options.viewer if live or options.viewer == "window" else "none"),
+        view=open_view(options.viewer),
     )
 
 
 def _progress(source: Source, max_frames: int | None):
-    """A progress bar on a terminal for files; a camera has no end to progress to."""
-    from tqdm import tqdm
-
+    """How far it is in a file; a camera has no end to progress to."""
     total = min((count for count in (source.count, max_frames) if count is not None), default=None)
-    return tqdm(total=total, unit=" frames", leave=False, disable=True if source.live else None)
+    return Progress(desc="recording", total=total, unit="frames", disable=source.live)

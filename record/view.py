@@ -3,32 +3,47 @@
 from __future__ import annotations
 
 import logging
-import os
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 import cv2
 import numpy as np
 
 from ..errors import SemihandError
-from ..models.joints import BONES, FINGERS
-from ..tracker.draw import FINGER_COLORS
+from ..tracker.draw import draw_skeleton
+from ..tracker.text import WHITE, text_size, wrapped, write
 from ..tracker.viewer import display_available
+from ..tracker.window import Screen
 from .coverage import AXES, Coverage
 from .guide import Guide
+from .hints import Hints
 
 logger = logging.getLogger(__name__)
 
 VIEWERS = ("auto", "window", "none")
 _TITLE = "semihand recording"
-_KEYS = {ord("n"): "next", ord(" "): "next", ord("r"): "redo", ord("q"): "stop", 27: "stop"}
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
-_WHITE, _GREEN, _DARK = (255, 255, 255), (90, 200, 90), (40, 40, 40)
+_KEYS = {
+    "space": "pause, and go on",
+    "n": "next prompt",
+    "r": "this prompt again",
+    "h": "these keys",
+    "q, Esc": "finish",
+}
+_COMMANDS = {"pause": "pause", "next": "next", "again": "redo", "quit": "stop"}
+_PROMPTS = Path(__file__).parent / "prompts"
+_GREEN, _DARK, _GREY, _GROUND = (112, 214, 88), (62, 56, 52), (190, 184, 178), (34, 30, 28)
+#: Seconds that each of a prompt's two poses is shown. Heights of the bars in units: 640 of them are the width, or more
+#: than that in pictures so tall that the window shrinks them.
+_POSE_SECONDS = 0.9
+_HEAD, _FOOT, _UNIT, _TALL = 112, 60, 640, 780
 
 
 @dataclass(frozen=True)
 class ViewState:
     """What to show of one picture. image (H, W, 3) BGR, unmirrored; uv_image (21, 2) or None; reason: why the frame
-    was left out, empty where it was kept; kept: frames so far; guide None for files."""
+    was left out, empty where it was kept; kept: frames so far; guide None for files; side: of the hand, None while
+    that is open; paused: nothing is recorded now."""
 
     image: np.ndarray
     uv_image: np.ndarray | None
@@ -37,6 +52,8 @@ class ViewState:
     time: float
     coverage: Coverage
     guide: Guide | None = None
+    side: str | None = None
+    paused: bool = False
 
 
 class TextView:
@@ -58,33 +75,23 @@ class TextView:
 
 
 class WindowView:
-    """An OpenCV window, mirrored as users expect of themselves. Keys: n or space next, r redo, q or Esc stop."""
+    """An OpenCV window, mirrored as users expect of themselves."""
 
     def __init__(self) -> None:
         """Raises SemihandError when this OpenCV has no windows."""
-        os.environ.setdefault("QT_LOGGING_RULES", "default.warning=false")
-        try:
-            cv2.namedWindow(_TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
-        except cv2.error as error:
-            raise SemihandError("This OpenCV was built without windows. Use --viewer none.") from error
-        self._sized = False
+        self._screen, self._hints = Screen(_TITLE, _KEYS), Hints()
 
     def show(self, state: ViewState) -> str | None:
-        """Draw one picture. Returns "next", "redo", "stop" or None."""
-        picture = record_picture(state)
-        if not self._sized:
-            scale = min(1.0, 1280 / picture.shape[1], 800 / picture.shape[0])
-            cv2.resizeWindow(_TITLE, *(int(side * scale) for side in picture.shape[1::-1]))
-            self._sized = True
-        cv2.imshow(_TITLE, picture)
-        key = cv2.waitKey(1)
-        if cv2.getWindowProperty(_TITLE, cv2.WND_PROP_VISIBLE) < 1:
-            return "stop"
-        return _KEYS.get(key & 0xFF) if key >= 0 else None
+        """Draw one picture. Returns "next", "redo", "pause", "stop" or None."""
+        if not state.paused:
+            self._hints.note(state.reason)
+        words = self._hints.words(state.guide, state.coverage) if state.guide else ""
+        self._screen.show(record_picture(state, words))
+        return _COMMANDS.get(self._screen.command(30 if state.paused else 1))
 
     def close(self) -> None:
         """Take the window down."""
-        cv2.destroyAllWindows()
+        self._screen.close()
 
 
 def open_view(kind: str) -> TextView | WindowView:
@@ -98,71 +105,81 @@ def open_view(kind: str) -> TextView | WindowView:
     return WindowView() if kind != "none" and display_available() else TextView()
 
 
-def record_picture(state: ViewState) -> np.ndarray:
-    """The mirrored picture with skeleton, prompt, progress and coverage meter, (H, W, 3) BGR of at least 640 wide."""
+def record_picture(state: ViewState, words: str = "") -> np.ndarray:
+    """The mirrored picture with the skeleton, at least 640 wide, between two bars that cover nothing of it.
+
+    Above: the prompt with its pose, what its bar waits for (`words`), progress. Below: frames, keys, coverage.
+    """
     picture = cv2.flip(state.image, 1)
-    scale = max(640 / picture.shape[1], 1.0)
+    scale = max(_UNIT / picture.shape[1], 1.0)
     picture = cv2.resize(picture, None, fx=scale, fy=scale) if scale > 1 else picture
     if state.uv_image is not None:
-        _draw_skeleton(
-            picture, ((state.image.shape[1] - 1 - state.uv_image[:, 0]), state.uv_image[:, 1]), scale
-        )
-    _draw_band(picture, state)
-    _draw_meter(picture, state.coverage)
-    return picture
+        mirrored = state.uv_image * (-1, 1) + (state.image.shape[1] - 1, 0)
+        draw_skeleton(picture, (mirrored + 0.5) * scale - 0.5)
+    if state.paused:
+        picture //= 2
+    height, width = picture.shape[:2]
+    unit = max(width / _UNIT, height / _TALL)
+    return np.vstack([_head(state, words, unit, width), picture, _foot(state, unit, width)])
 
 
-def _draw_skeleton(picture: np.ndarray, uv, scale: float) -> None:
-    points = np.rint(np.stack(uv, axis=-1) * scale).astype(int).tolist()
-    for parent, child in BONES:
-        color = FINGER_COLORS[(child - 1) * len(FINGERS) // len(BONES)]
-        cv2.line(picture, points[parent], points[child], color, 2, cv2.LINE_AA)
+def _head(state: ViewState, words: str, unit: float, width: int) -> np.ndarray:
+    bar = _ground(_HEAD, unit, width)
+    guide, size, edge = state.guide, round(16 * unit), round(10 * unit)
+    if guide is None or guide.done:
+        write(bar, "Recording one hand from this file" if guide is None else "Done", edge, edge, size)
+        return bar
+    side = bar.shape[0] - edge
+    _paste(bar, _pose(guide.prompt.name, int(state.time / _POSE_SECONDS) % 2, state.side), edge, edge // 2, side)
+    left, right = side + 2 * edge, bar.shape[1] - edge
+    write(bar, f"{guide.index + 1} of {len(guide.prompts)}", left, edge // 2, round(13 * unit), _GREY)
+    for number, line in enumerate(wrapped(guide.prompt.text, size, right - left)[:2]):
+        write(bar, line, left, edge // 2 + round((17 + 20 * number) * unit), size)
+    _bar(bar, left, round(75 * unit), right, round(81 * unit), guide.progress)
+    words = "paused: space goes on" if state.paused else words
+    write(bar, words, left, round(86 * unit), size, _GREEN if words.startswith("good") else WHITE)
+    seconds = f"{guide.seconds_left(state.time):.0f} s"
+    write(bar, seconds, right - text_size(seconds, size)[0], round(86 * unit), size, _GREY)
+    return bar
 
 
-def _draw_band(picture: np.ndarray, state: ViewState) -> None:
-    """Prompt and progress at the top, keys and the frame's fate at the bottom."""
-    width, guide = picture.shape[1], state.guide
-    lines = _wrapped(guide.text() if guide else "Recording", width - 20)
-    bottom = 14 + 24 * len(lines)
-    picture[: bottom + 12] //= 3
-    for number, line in enumerate(lines):
-        _write(picture, line, 10, 24 + 24 * number, 0.6)
-    if guide:
-        cv2.rectangle(picture, (10, bottom), (width - 10, bottom + 6), _DARK, -1)
-        end = 10 + round((width - 20) * guide.progress)
-        cv2.rectangle(picture, (10, bottom), (end, bottom + 6), _GREEN, -1)
-        left = f"{guide.seconds_left(state.time):.0f} s"
-        _write(picture, left, width - 60, bottom + 28, 0.5)
-    fate = f"{state.kept} kept" + (f"   ({state.reason})" if state.reason else "")
-    _write(picture, fate, 10, picture.shape[0] - 30, 0.5)
-    _write(picture, "n next   r redo   q stop", 10, picture.shape[0] - 10, 0.5)
+def _foot(state: ViewState, unit: float, width: int) -> np.ndarray:
+    bar = _ground(_FOOT, unit, width)
+    size, edge = round(13 * unit), round(10 * unit)
+    write(bar, f"{state.kept} frames kept", edge, edge, size)
+    keys = "space pause   n next   r again   q finish" if state.guide else "space pause   q finish"
+    write(bar, keys, edge, round(32 * unit), size, _GREY)
+    for row, (group, words) in enumerate(zip(AXES, ("poses", "turns", "distances"), strict=True)):
+        top = round((6 + 17 * row) * unit)
+        write(bar, words, bar.shape[1] - round(150 * unit), top, size, _GREY)
+        ends = (bar.shape[1] - round(80 * unit), top + round(5 * unit), bar.shape[1] - edge, top + round(12 * unit))
+        _bar(bar, *ends, state.coverage.share(group))
+    return bar
 
 
-def _draw_meter(picture: np.ndarray, coverage: Coverage) -> None:
-    """A bar for each group of the coverage, at the right."""
-    left, top = picture.shape[1] - 150, picture.shape[0] - 22 * len(AXES) - 8
-    for row, group in enumerate(AXES):
-        y = top + 22 * row
-        _write(picture, group, left, y + 11, 0.42)
-        cv2.rectangle(picture, (left + 80, y), (left + 140, y + 12), _DARK, -1)
-        cv2.rectangle(
-            picture, (left + 80, y), (left + 80 + round(60 * coverage.share(group)), y + 12), _GREEN, -1
-        )
+def _ground(height: int, unit: float, width: int) -> np.ndarray:
+    return np.full((round(height * unit), width, 3), _GROUND, np.uint8)
 
 
-def _wrapped(text: str, width: int) -> list[str]:
-    """Lines of at most `width` pixels."""
-    lines = [""]
-    for word in text.split():
-        longer = f"{lines[-1]} {word}".strip()
-        if lines[-1] and cv2.getTextSize(longer, _FONT, 0.6, 1)[0][0] > width:
-            lines.append(word)
-        else:
-            lines[-1] = longer
-    return lines
+def _bar(canvas: np.ndarray, left: int, top: int, right: int, bottom: int, share: float) -> None:
+    canvas[top:bottom, left:right] = _DARK
+    canvas[top:bottom, left : left + round((right - left) * share)] = _GREEN
 
 
-def _write(picture: np.ndarray, text: str, x: int, y: int, size: float) -> None:
-    # A dark rim by shifting: a thicker stroke has wider letters.
-    for shade, shift in (((0, 0, 0), 1), ((0, 0, 0), -1), (_WHITE, 0)):
-        cv2.putText(picture, text, (x + shift, y + shift), _FONT, size, shade, 1, cv2.LINE_AA)
+@lru_cache(maxsize=32)
+def _pose(prompt: str, number: int, side: str | None) -> np.ndarray | None:
+    """The prompt's first or second pose (S, S, 4) BGRA as in a mirror; None for a prompt without a picture."""
+    path = _PROMPTS / f"{prompt.replace(' ', '-')}.webp"
+    if not path.is_file():
+        return None
+    both = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    tile = np.hsplit(both, 2)[number]
+    return tile[:, ::-1] if side == "left" else tile
+
+
+def _paste(canvas: np.ndarray, tile: np.ndarray | None, left: int, top: int, side: int) -> None:
+    if tile is None:
+        return
+    tile = cv2.resize(np.ascontiguousarray(tile), (side, side), interpolation=cv2.INTER_AREA).astype(np.float32)
+    part, opacity = canvas[top : top + side, left : left + side], tile[..., 3:] / 255
+    part[:] = np.rint(part * (1 - opacity) + tile[..., :3] * opacity).astype(np.uint8)

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from .. import __version__
 from ..errors import SemihandError
+from ..progress import Progress
 from .background import load_pictures, picture_files
 from .scene import BLOCK, SceneConfig, SceneRenderer
 
@@ -127,7 +127,7 @@ def render_cache(folder, count: int, seed: int = 0, config: SceneConfig = SceneC
         queue.put(None)
         processes.append(context.Process(target=_work, args=(folder, seed, config, backgrounds, queue, finished), daemon=True))
         processes[-1].start()
-    with tqdm(total=count, initial=count - min(count, len(todo) * BLOCK), unit="picture", disable=not progress) as bar:
+    with Progress(desc="rendering", total=count, initial=count - min(count, len(todo) * BLOCK), unit="pictures", disable=not progress) as bar:
         _await(processes, finished, len(todo), bar)
     return open_cache(folder)
 

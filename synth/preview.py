@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 
 from ..errors import SemihandError
+from ..tracker.draw import FINGER_COLORS
 from .background import load_pictures
 from .scene import Sample, SceneConfig, SceneRenderer
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
-FINGER_COLORS = ((60, 60, 255), (40, 220, 255), (80, 230, 80), (255, 200, 60), (255, 80, 220))
 
 
 def draw_skeleton(image, uv, colors=FINGER_COLORS) -> None:

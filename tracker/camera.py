@@ -30,7 +30,7 @@ _AV_LOG_QUIET = -8
 
 
 class Source(ABC):
-    """Pictures in the order of time. Iterate `frames()` once; close it, or use it in a `with`.
+    """Pictures in the order of time. Iterate `frames()`, again for a file's start; close it, or use it in a `with`.
 
     name: what a user would call it. fps: pictures a second, as far as known. count: how many pictures there are,
     None where nobody knows. live: pictures that nobody fetches in time are gone. independent: no picture has to do

@@ -57,7 +57,11 @@ class VideoFile(Source):
         self._read, self._last = 0, -1.0
 
     def frames(self) -> Iterator[Frame]:
-        """Every frame. Raises SemihandError at the end when the file is cut off."""
+        """Every frame, from the first one each time. Raises SemihandError at the end when the file is cut off."""
+        if self._read:
+            self._capture.release()
+            self._capture = _open_video(Path(self.name))
+            self._read, self._last = 0, -1.0
         while True:
             start = perf_counter()
             ok, image = self._capture.read()

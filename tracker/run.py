@@ -20,14 +20,18 @@ from ..outputs.record import camera_record, header
 from ..outputs.writer import Writer
 from . import open as opening
 from .camera import Source
-from .draw import draw
 from .files import Pictures, VideoFile
 from .follow import Follower, Stamp, stamp
 from .options import TrackOptions
+from ..progress import Progress
+from .draw import Look
+from .playback import playback
+from .scene import Scene
+from .stills import StillsFolder
 from .summary import Summary
 from .types import Frame, HandPose
 from .video import VideoSink
-from .viewer import open_viewer
+from .viewer import WindowConfig, open_viewer
 
 logger = logging.getLogger(__name__)
 
@@ -40,13 +44,18 @@ def track(options: TrackOptions) -> Summary:
     with ExitStack() as stack:
         stopped = stack.enter_context(stop_on_signal())
         running = stamp(options.model) if options.follow else None
-        source, tracker = _open_all(options, stack)
-        run = _Run(options, source, tracker, stack, stopped)
+        source, trackers = _open_all(options, stack)
+        run = _Run(options, source, trackers, stack, stopped)
         if options.follow:
             run.follow(running, stack)
         progress = stack.enter_context(_progress(source, options.max_frames))
         run.summary.begin()
-        for frame in source.frames():
+
+        def rewound() -> None:
+            run.reset()
+            progress.restart()
+
+        for frame in playback(source, run.viewer, rewound):
             wanted = run.step(frame)
             progress.update()
             if not wanted or stopped() or run.summary.frames == options.max_frames:
@@ -79,26 +88,31 @@ def stop_on_signal() -> Iterator[Callable[[], bool]]:
 
 
 def _progress(source: Source, max_frames: int | None):
-    """A progress bar on a terminal; a camera has no end to progress to."""
-    from tqdm import tqdm
-
+    """How far it is; a camera has no end to progress to."""
     counts = [count for count in (source.count, max_frames) if count is not None]
     total = min(counts, default=None)
-    return tqdm(total=total, unit=" frames", leave=False, disable=True if source.live else None)
+    return Progress(desc="tracking", total=total, unit="frames", disable=source.live)
 
 
-def _open_all(options: TrackOptions, stack: ExitStack) -> tuple[Source, opening.HandTracker]:
-    """Source and tracker. Camera and networks open side by side, because each takes its time."""
-    with ThreadPoolExecutor(1) as pool:
-        opened = pool.submit(
-            opening.HandTracker, options.model, device=options.device, hands=options.hands, threads=options.threads,
-            focal=options.focal, smooth=options.smooth,
+def _open_all(options: TrackOptions, stack: ExitStack) -> tuple[Source, list[opening.HandTracker]]:
+    """Source and trackers, the compared model's last. Camera and networks open side by side, because each takes its time."""
+
+    def open_tracker(model: str | None) -> opening.HandTracker:
+        return opening.HandTracker(
+            model, device=options.device, hands=options.hands, threads=options.threads, focal=options.focal,
+            smooth=options.smooth,
         )  # fmt: skip
+
+    names = [options.model, *([options.compare] if options.compare else [])]
+    with ThreadPoolExecutor(len(names)) as pool:
+        opened = [pool.submit(open_tracker, name) for name in names]
         source = stack.enter_context(open_source(options))
-        tracker = opened.result()
-    stack.callback(tracker.close)
-    logger.info("Tracking %s with model %s on %s.", source.name, tracker.model.info.name, tracker.model.provider)
-    return source, tracker
+        trackers = [one.result() for one in opened]
+    for tracker in trackers:
+        stack.callback(tracker.close)
+    model = trackers[0].model
+    logger.info("Tracking %s with model %s on %s.", source.name, model.info.name, model.provider)
+    return source, trackers
 
 
 def open_source(options: TrackOptions) -> Source:
@@ -125,15 +139,20 @@ class _Run:
         self,
         options: TrackOptions,
         source: Source,
-        tracker: opening.HandTracker,
+        trackers: list[opening.HandTracker],
         stack: ExitStack,
         stopped: Callable[[], bool],
     ) -> None:
-        """Opens everything that is written to, so that what cannot be written is told before the work."""
+        """Opens everything that is written to, so that what cannot be written is told before the work.
+
+        trackers: the one whose hands are written, and the one it is compared with, if any.
+        """
         self.summary = Summary(source.name)
-        self._options, self._source, self._tracker = options, source, tracker
-        self._viewer = open_viewer(options.viewer, options.mirror, stopped)
-        stack.callback(self._viewer.close)
+        self._options, self._source, self._tracker, self._compared = options, source, trackers[0], trackers[1:]
+        self._look = Look.of(options.show)
+        self.viewer = open_viewer(options.viewer, _window_config(options, source, self._look), stopped)
+        stack.callback(self.viewer.close)
+        self._stills = _opened(stack, options.save_images, StillsFolder)
         self._video = _opened(
             stack, options.save_video, lambda path: VideoSink(path, source.fps, source.live)
         )
@@ -155,15 +174,17 @@ class _Run:
         if self._follower:
             self._take_over(frame)
         if self._source.independent:
-            self._tracker.reset()
+            self.reset()
         poses = self._tracker.step(frame)
         ms = dict(self._tracker.ms)
+        hands = [poses, *(tracker.step(frame) for tracker in self._compared)]
         self._measure_fps()
         if self.writers:
             self._write(frame, poses, ms)
         written = perf_counter()
-        go_on = self._show(frame, poses, ms["total"])
-        self.summary.add(poses, ms | {"show": (perf_counter() - written) * 1e3})
+        go_on = self._show(frame, hands, ms["total"])
+        shown = (perf_counter() - written) * 1e3 - self.viewer.waited_ms
+        self.summary.add(poses, ms | {"show": shown})
         return go_on
 
     def _take_over(self, frame: Frame) -> None:
@@ -191,17 +212,21 @@ class _Run:
                 writer.begin(self._header(camera))
             writer.write(frame, hands, ms, camera)
 
-    def _show(self, frame: Frame, poses: list[HandPose], total_ms: float) -> bool:
-        """Draw at most once for each of window and video: only the window may be mirrored."""
-        latency = self._source.latency_ms(frame) or total_ms
-        plain = shown = None
-        if self._video or (self._viewer.wants_picture and not self._viewer.mirror):
-            plain = shown = draw(frame.image, poses, False, self._fps, latency)
-        if self._viewer.wants_picture and self._viewer.mirror:
-            shown = draw(frame.image, poses, True, self._fps, latency)
+    def reset(self) -> None:
+        """Forget all hands: the next frame has nothing to do with the last one."""
+        for tracker in (self._tracker, *self._compared):
+            tracker.reset()
+
+    def _show(self, frame: Frame, hands: list[list[HandPose]], total_ms: float) -> bool:
+        """Into window, video and pictures, the hands of all models. False when the user wants to stop."""
+        names = [tracker.model.info.name for tracker in (self._tracker, *self._compared)]
+        fps = 0.0 if self._source.independent else self._fps
+        scene = Scene(frame.image, hands, names, fps, self._source.latency_ms(frame) or total_ms)
         if self._video:
-            self._video.write(plain, frame.time)
-        return self._viewer.show(frame, poses, shown)
+            self._video.write(scene.picture(look=self._look), frame.time)
+        if self._stills:
+            self._stills.write(frame, scene.picture(look=self._look))
+        return self.viewer.show(frame, scene)
 
     def _header(self, camera: dict) -> dict:
         smooth = self._tracker.config.smooth
@@ -221,6 +246,16 @@ class _Run:
         rate = 1 / max(now - self._last_step, 1e-6)
         self._fps = 0.9 * self._fps + 0.1 * rate if self._fps else rate
         self._last_step = now
+
+
+def _window_config(options: TrackOptions, source: Source, look: Look) -> WindowConfig:
+    return WindowConfig(
+        mirror=options.mirror,
+        look=look,
+        paced=not (source.live or source.independent or options.fast),
+        one_by_one=source.independent and not options.fast,
+        rewinds=not source.live and not options.writes,
+    )
 
 
 def _opened(stack: ExitStack, path, open_it: Callable):

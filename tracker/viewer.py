@@ -6,36 +6,69 @@ import logging
 import os
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from time import monotonic
 
 import cv2
 import numpy as np
 
 from ..errors import SemihandError
 from ..models.joints import BONES
-from .draw import FINGER_COLORS
-from .types import Frame, HandPose
+from .draw import FINGER_COLORS, PARTS, Look
+from .scene import Scene
+from .text import plate, plate_size, text_height
+from .types import Frame
+from .window import Pace, Screen
 
 logger = logging.getLogger(__name__)
 
 VIEWERS = ("auto", "window", "rerun", "none")
 _TITLE = "semihand"
-_ESCAPE = 27
+#: What can be pressed in the window, as its help says it.
+KEYS = {
+    "space": "pause, and go on",
+    "n": "one picture further",
+    "r": "back to the start",
+    "m": "mirror",
+    "c": "one model, or both (--compare)",
+    "1 2 3 4": "mask, dots, labels, ids",
+    "s": "save this picture",
+    "h": "these keys",
+    "q, Esc": "quit",
+}
+_NOTICE_SECONDS = 3.0
 _BONE_PAIRS = np.array(BONES)
 
 
-class Viewer(ABC):
-    """mirror: whether the picture it wants is flipped. wants_picture: whether it wants the overlay at all."""
+@dataclass(frozen=True)
+class WindowConfig:
+    """How the window starts, and what its source can.
+
+    mirror, look: of the picture, until keys change them. paced: a film runs at its own speed. one_by_one: every picture
+    waits for a key. rewinds: the source can go back to the start.
+    """
 
     mirror: bool = False
-    wants_picture: bool = True
+    look: Look = Look()
+    paced: bool = False
+    one_by_one: bool = False
+    rewinds: bool = False
+
+
+class Viewer(ABC):
+    """rewind: the user wants to go back to the first picture; whoever does it sets it to False again.
+    waited_ms: how long the last `show` waited, for a film's own speed or in a pause."""
+
+    rewind: bool = False
+    waited_ms: float = 0.0
 
     @abstractmethod
-    def show(self, frame: Frame, poses: Sequence[HandPose], picture: np.ndarray | None) -> bool:
-        """Show one frame, its overlay in `picture` (H, W, 3) BGR. False when the user wants to stop."""
+    def show(self, frame: Frame, scene: Scene) -> bool:
+        """Show one frame. False when the user wants to stop."""
 
     def close(self) -> None:
         """Take the window down."""
@@ -44,83 +77,142 @@ class Viewer(ABC):
 class NoViewer(Viewer):
     """Runs without a display."""
 
-    wants_picture = False
-
-    def show(self, frame, poses, picture) -> bool:
+    def show(self, frame, scene) -> bool:
         return True
 
 
 class Window(Viewer):
-    """An OpenCV window. Keys: q or Esc quit, s snapshot, m mirror, space pause."""
+    """A window; KEYS says what can be pressed."""
 
     def __init__(
-        self, mirror: bool = False, folder: Path = Path("."), stopped: Callable[[], bool] = lambda: False
+        self,
+        config: WindowConfig = WindowConfig(),
+        folder: Path = Path("."),
+        stopped: Callable[[], bool] = lambda: False,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
-        """folder: where snapshots go. stopped: says when a pause must end without a key.
+        """folder: where snapshots go. stopped: says when waiting must end without a key. clock: seconds.
 
         Raises SemihandError when this OpenCV has no windows.
         """
-        self.mirror = mirror
-        self._folder, self._stopped = folder, stopped
-        # OpenCV's Qt complains once a picture about fonts that it does not need.
-        os.environ.setdefault("QT_LOGGING_RULES", "default.warning=false")
-        try:
-            cv2.namedWindow(_TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
-        except cv2.error as error:
-            raise SemihandError("This OpenCV was built without windows. Use --viewer none.") from error
-        self._sized = False
+        self._config, self._folder, self._stopped, self._clock = config, folder, stopped, clock
+        self._screen, self._pace = Screen(_TITLE, KEYS), Pace(clock)
+        self._mirror, self._look, self._compare = config.mirror, config.look, True
+        self._paused = False
+        self._scene: Scene | None = None
+        self._say("h shows the keys")
 
-    def show(self, frame, poses, picture) -> bool:
-        if not self._sized:
-            height, width = picture.shape[:2]
-            scale = min(1.0, 1280 / width, 800 / height)
-            cv2.resizeWindow(_TITLE, max(int(width * scale), 160), max(int(height * scale), 120))
-            self._sized = True
-        cv2.imshow(_TITLE, picture)
-        key = cv2.waitKey(1)
-        if key & 0xFF == ord(" "):
-            key = self._pause(picture)
-        return self._react(key, picture)
+    def show(self, frame, scene) -> bool:
+        begun = self._clock()
+        go_on = self._until_due(frame.time)
+        drawing = self._clock()
+        self._scene = scene
+        self._draw()
+        drawn = self._clock()
+        go_on = go_on and self._stay()
+        self.waited_ms = (drawing - begun + self._clock() - drawn) * 1e3
+        return go_on
 
     def close(self) -> None:
-        cv2.destroyAllWindows()
+        self._screen.close()
 
-    def _pause(self, picture: np.ndarray) -> int:
-        """Wait until space is pressed again, or the run is ended; snapshots go on working."""
-        while self._open() and not self._stopped():
-            key = cv2.waitKey(30)
-            if key & 0xFF == ord("s"):
-                self._snapshot(picture)
-            elif key & 0xFF in (ord(" "), ord("q"), ord("m"), _ESCAPE):
-                return -1 if key & 0xFF == ord(" ") else key
-        return ord("q")
+    @property
+    def _held(self) -> bool:
+        return self._paused or self._config.one_by_one
 
-    def _react(self, key: int, picture: np.ndarray) -> bool:
-        code = key & 0xFF if key >= 0 else None
-        if code == ord("s"):
-            self._snapshot(picture)
-        elif code == ord("m"):
-            self.mirror = not self.mirror
-        return code not in (ord("q"), _ESCAPE) and self._open()
+    def _until_due(self, time: float) -> bool:
+        """Let the picture before stand until the one of `time` seconds is due. False when the user wants to stop."""
+        while self._config.paced and not self._held and not self.rewind:
+            left = self._pace.wait(time)
+            if left < 1e-3:
+                return True
+            if self._react(self._screen.command(int(min(left, 0.03) * 1e3))) is False:
+                return False
+        return True
 
-    def _open(self) -> bool:
-        """False once the user has closed the window."""
-        return cv2.getWindowProperty(_TITLE, cv2.WND_PROP_VISIBLE) >= 1
+    def _stay(self) -> bool:
+        """Listen to keys once, or as long as the picture is held. False when the user wants to stop."""
+        while not self.rewind:
+            go_on = self._react(self._screen.command(30 if self._held else 1))
+            if go_on is not None or not self._held:
+                return go_on is not False
+        return True
 
-    def _snapshot(self, picture: np.ndarray) -> None:
+    def _react(self, command: str | None) -> bool | None:
+        """Do what is wanted. True: on to the next picture; False: stop; None: neither."""
+        if command == "quit" or self._stopped():
+            return False
+        if command == "next" or (command == "pause" and self._config.one_by_one):
+            held, self._paused = self._held, not self._config.one_by_one
+            if held:
+                return True
+        elif command == "pause":
+            self._paused = not self._paused
+            self._pace.restart()
+        elif command == "again":
+            self._go_back()
+        elif command == "snapshot":
+            self._snapshot()
+        elif command == "mirror":
+            self._mirror = not self._mirror
+        elif command == "compare":
+            self._switch_compare()
+        elif command in PARTS:
+            self._look = replace(self._look, **{command: not getattr(self._look, command)})
+        if command:
+            self._draw()
+        return None
+
+    def _go_back(self) -> None:
+        if self._config.rewinds:
+            self.rewind = True
+            self._pace.restart()
+        else:
+            self._say("r goes back only in a file, while nothing is written")
+
+    def _switch_compare(self) -> None:
+        if self._scene is not None and len(self._scene.hands) > 1:
+            self._compare = not self._compare
+        else:
+            self._say("start with --compare MODEL to see two models")
+
+    def _say(self, words: str) -> None:
+        self._words, self._until = words, self._clock() + _NOTICE_SECONDS
+
+    def _draw(self) -> None:
+        if self._scene is None:
+            return
+        picture = self._picture()
+        words = self._words if self._clock() < self._until else ""
+        if self._paused and not words:
+            words = "paused: space goes on, n one picture"
+        elif self._config.one_by_one and not words:
+            words = "n next picture, q quit"
+        if words:
+            picture, size = picture.copy(), text_height(picture)
+            width, _ = plate_size(words, size)
+            plate(picture, words, (picture.shape[1] - width) / 2, picture.shape[0] - 2.2 * size, size)
+        self._screen.show(picture)
+
+    def _picture(self) -> np.ndarray:
+        return self._scene.picture(self._mirror, self._look, self._compare)
+
+    def _snapshot(self) -> None:
+        if self._scene is None:
+            return
         path = self._folder / f"semihand-{datetime.now():%Y%m%d-%H%M%S-%f}.png"
         try:
-            path.write_bytes(cv2.imencode(".png", picture)[1])
+            path.write_bytes(cv2.imencode(".png", self._picture())[1])
         except OSError as error:
             logger.warning("The snapshot %s could not be written: %s.", path, error.strerror)
+            self._say(f"the snapshot could not be written: {error.strerror}")
         else:
             logger.info("Snapshot: %s", path)
+            self._say(f"saved {path.name}")
 
 
 class RerunViewer(Viewer):
     """Sends the unmirrored picture and the hands in 2D and 3D to the rerun viewer, which it starts."""
-
-    wants_picture = False
 
     def __init__(self) -> None:
         """Raises SemihandError when rerun is not installed or its viewer does not start."""
@@ -141,7 +233,7 @@ class RerunViewer(Viewer):
             ) from error
         rerun.log("hands", rerun.ViewCoordinates.RIGHT_HAND_Y_DOWN, static=True)
 
-    def show(self, frame, poses, picture) -> bool:
+    def show(self, frame, scene) -> bool:
         rr = self._rerun
         rr.set_time("frame", sequence=frame.index)
         rr.set_time("time", duration=frame.time)
@@ -149,7 +241,7 @@ class RerunViewer(Viewer):
         # Hands that are gone must not stay on the screen.
         rr.log("hands", rr.Clear(recursive=True))
         rr.log("picture/hands", rr.Clear(recursive=True))
-        for pose in poses:
+        for pose in scene.hands[0]:
             name = f"{pose.id}_{pose.handedness}"
             rr.log(
                 f"hands/{name}", rr.LineStrips3D(pose.xyz_cam[_BONE_PAIRS], colors=_RGB_OF_BONES, radii=0.002)
@@ -181,8 +273,10 @@ def _without_usage_reports() -> Iterator[None]:
             os.environ["CI"] = before
 
 
-def open_viewer(kind: str, mirror: bool = False, stopped: Callable[[], bool] = lambda: False) -> Viewer:
-    """kind: one of VIEWERS; auto: a window where there is a display. mirror and stopped as in `Window`.
+def open_viewer(
+    kind: str, config: WindowConfig = WindowConfig(), stopped: Callable[[], bool] = lambda: False
+) -> Viewer:
+    """kind: one of VIEWERS; auto: a window where there is a display. config and stopped as in `Window`.
 
     Raises SemihandError where it does not open, ValueError on other kinds.
     """
@@ -199,7 +293,7 @@ def open_viewer(kind: str, mirror: bool = False, stopped: Callable[[], bool] = l
             )
         logger.info("No display: running without a window.")
         return NoViewer()
-    return Window(mirror, stopped=stopped)
+    return Window(config, stopped=stopped)
 
 
 def display_available() -> bool:

@@ -12,25 +12,19 @@ from ...errors import SemihandError
 from ...models.camera import GRID
 from ...tracker.viewer import display_available
 from .session import Answer, CheckResult, Question, run_check
+from ...tracker.text import text_size, write
+from ...tracker.window import COMMANDS
 
 _TITLE = "semihand: click the joint"
 #: Pixels of the enlarged crop and of the bars above and below it.
 SIDE, BAR = 704, 56
-_KEYS = {
-    ord("s"): "skip_joint",
-    ord("f"): "skip_frame",
-    ord("u"): "undo",
-    8: "undo",
-    ord("q"): "quit",
-    27: "quit",
-}
-_HELP = "s: can't see it    f: skip frame    u: undo    q: finish"
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
-_WHITE, _GREY, _OWN = (255, 255, 255), (170, 170, 170), (80, 220, 255)
+_ANSWERS = {"next": "skip_joint", "skip": "skip_frame", "undo": "undo", "quit": "quit"}
+_HELP = "n: can't see it    f: skip frame    u: undo    q: finish"
+_GREY, _OWN = (170, 170, 170), (80, 220, 255)
 
 
 class ClickWindow:
-    """An OpenCV window that answers questions. Keys: s skip joint, f skip frame, u undo, q or Esc finish.
+    """An OpenCV window that answers questions. Keys: n next joint, f skip frame, u undo, q or Esc finish.
 
     Raises SemihandError where no window can open.
     """
@@ -58,8 +52,8 @@ class ClickWindow:
             if self._clicked is not None and (uv := to_grid(*self._clicked)) is not None:
                 return Answer("click", uv)
             self._clicked = None
-            if key >= 0 and key & 0xFF in _KEYS:
-                return Answer(_KEYS[key & 0xFF])
+            if key >= 0 and (answer := _ANSWERS.get(COMMANDS.get(key & 0xFF))):
+                return Answer(answer)
             if cv2.getWindowProperty(_TITLE, cv2.WND_PROP_VISIBLE) < 1:
                 return Answer("quit")
 
@@ -86,11 +80,10 @@ def draw_question(question: Question) -> np.ndarray:
     crop = cv2.resize(question.image[..., ::-1], (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
     canvas = np.full((SIDE + 2 * BAR, SIDE, 3), 28, np.uint8)
     canvas[BAR : BAR + SIDE] = crop
-    cv2.putText(canvas, f"Click the {question.name}", (14, 36), _FONT, 0.8, _WHITE, 1, cv2.LINE_AA)
+    write(canvas, f"Click the {question.name}", 14, 12, 24)
     count = f"{question.frame} / {question.frames}"
-    (width, _), _ = cv2.getTextSize(count, _FONT, 0.6, 1)
-    cv2.putText(canvas, count, (SIDE - 14 - width, 36), _FONT, 0.6, _GREY, 1, cv2.LINE_AA)
-    cv2.putText(canvas, _HELP, (14, SIDE + BAR + 34), _FONT, 0.6, _GREY, 1, cv2.LINE_AA)
+    write(canvas, count, SIDE - 14 - text_size(count, 18)[0], 16, 18, _GREY)
+    write(canvas, _HELP, 14, SIDE + BAR + 16, 18, _GREY)
     for uv in question.clicked[np.isfinite(question.clicked).all(axis=1)]:
         at = tuple(round(float(value)) for value in to_window(uv))
         cv2.circle(canvas, at, 6, (0, 0, 0), 3, cv2.LINE_AA)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from tqdm import tqdm
 
 from ...errors import SemihandError
 from ...datasets.labels import MIN_OVERLAP, label_box, label_square
@@ -20,6 +19,7 @@ from ...datasets.open import is_dataset, open_dataset, spread
 from ...datasets.sequence import Sequence, SequenceFrame
 from ...models.camera import Crop, crop_camera, default_intrinsics
 from ...tracker.crop import crop_box, overlap
+from ...progress import Progress
 from .landmarks import LandmarkObserver, Marks
 from ...record.recording import read_recording
 
@@ -95,7 +95,7 @@ def open_source(
 
 def _of_recording(path: Path, observer: LandmarkObserver | None) -> list[SourceFrame]:
     frames = []
-    for frame in tqdm(read_recording(path).frames, desc="reading hands", unit="frame", disable=None, leave=False):
+    for frame in Progress(read_recording(path).frames, desc="reading hands", unit="frames"):
         marks = Marks(frame.uv_image, frame.depth, frame.presence, frame.handedness, np.zeros(len(frame.depth)))
         marks = marks if observer is None else observer.refine(frame.read(), marks)
         frames.append(SourceFrame(frame.image, frame.time, frame.segment, frame.handedness, frame.K, marks))
@@ -105,7 +105,7 @@ def _of_recording(path: Path, observer: LandmarkObserver | None) -> list[SourceF
 def frames_of(sequence: Sequence, crop: str, observer: LandmarkObserver) -> list[SourceFrame]:
     """Frames with a hand of a sequence, see `open_source`. Raises SemihandError where there is none."""
     frames = []
-    for index, frame in enumerate(tqdm(sequence.frames, desc="finding hands", unit="frame", disable=None, leave=False)):
+    for index, frame in enumerate(Progress(sequence.frames, desc="finding hands", unit="frames")):
         found = _sequence_frame(frame, index, sequence.fps, crop, observer)
         frames += [] if found is None else [found]
     if not frames:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from tqdm import tqdm
 
 from ...models.checkpoint import Checkpoint
+from ...progress import Progress
 from .crops import CropSet, cut_crops
 from .landmarks import LandmarkObserver
 from .sources import SourceFrame
@@ -32,7 +32,7 @@ def tracked_crops(
     seen = predict(checkpoint.build().eval(), first)
     joints = [crop.uv_to_image(uv) for crop, uv in zip(first.crops, seen.uv)]
     crops = [frame.crop_round(uv, factor) for frame, uv in zip(frames, joints)] if again else first.crops
-    told = tqdm(zip(frames, joints), total=len(joints), desc="looking again", unit="hand", disable=None, leave=False)
+    told = Progress(zip(frames, joints), total=len(joints), desc="looking again", unit="hands")
     return cut_crops(zip([_told(frame, uv, observer) for frame, uv in told], crops), size)
 
 

@@ -13,7 +13,6 @@ from time import perf_counter
 
 import numpy as np
 import onnxruntime
-from tqdm import tqdm
 
 from ...errors import SemihandError
 from ...models.model_file import default_threads, open_model
@@ -24,6 +23,7 @@ from ...tracker.pipeline import Tracker
 from ...tracker.types import Frame
 from ...tracker.video import VideoSink
 from .. import machine
+from ...progress import Progress
 from .fresh import FreshRun, fresh_run
 from .rates import network_times, offline_rate
 from .report import PERCENTILES
@@ -111,7 +111,7 @@ def _rendered(folder: Path, hands: int, frames: int) -> Path:
     config, path = ClipConfig(frames=frames, hands=hands), folder / f"clip-{hands}.avi"
     log.info("Rendering a clip with %d hand%s.", hands, "s" * (hands > 1))
     sink = VideoSink(str(path), config.fps)
-    for rendered in tqdm(Clip(config), desc="rendering", unit=" frames", disable=None, leave=False):
+    for rendered in Progress(Clip(config), desc="rendering", unit="frames"):
         sink.write(rendered.image, rendered.time)
     sink.close()
     return path
@@ -124,7 +124,7 @@ def _run(video: Path, hands: int, options: BenchOptions) -> dict:
         peer = stack.enter_context(_peer(options.peer, hands))
         record = _Record(peer is not None)
         total = min(options.frames, source.count or options.frames)
-        bar = tqdm(desc=f"{hands} wanted", total=total, unit=" frames", disable=None, leave=False)
+        bar = Progress(desc=f"{hands} wanted", total=total, unit="frames")
         stack.enter_context(bar)
         end = perf_counter() + (options.seconds or np.inf)
         for frame in source.frames():

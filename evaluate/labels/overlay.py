@@ -12,10 +12,11 @@ from ...datasets.sequence import Sequence, SequenceFrame
 from ...errors import SemihandError
 from ...models.joints import BONES
 from .predict import Prediction
+from ...tracker.draw import FINGER_COLORS
+from ...tracker.text import plate
 from .run import FrameResult, Result
 
-#: Colours (BGR) of thumb, index, middle, ring and little finger; true joints are white.
-FINGER_COLOURS = ((80, 80, 255), (60, 200, 255), (90, 230, 90), (255, 190, 60), (255, 90, 200))
+#: True joints are white, predicted ones have their finger's colour.
 _TRUE, _CROP, _MISSED = (255, 255, 255), (150, 150, 150), (60, 60, 255)
 _MIN_PICTURE = 640
 _TILE, _COLUMNS, _SHEET_TILES = 200, 8, 48
@@ -67,7 +68,7 @@ def draw(
     if uv_true is not None:
         _skeleton(canvas, _map(to_canvas, uv_true), (_TRUE,) * 5, 1)
     if prediction is not None:
-        _skeleton(canvas, _map(to_canvas, prediction.uv_image), FINGER_COLOURS, 2)
+        _skeleton(canvas, _map(to_canvas, prediction.uv_image), FINGER_COLORS, 2)
     return canvas
 
 
@@ -82,7 +83,7 @@ def _tile(
     error = (
         "missed" if not row.found else f"{row.epe_mm:.0f} mm" if row.epe_mm is not None else f"{row.nme:.3f}"
     )
-    _text(tile, f"{row.index}  {error}", _TRUE if row.found else _MISSED)
+    plate(tile, f"{row.index}  {error}", 2, 2, 13, _TRUE if row.found else _MISSED)
     return tile
 
 
@@ -120,12 +121,6 @@ def _pixel(point: np.ndarray) -> tuple[int, int]:
 
 def _map(affine: np.ndarray, uv: np.ndarray) -> np.ndarray:
     return uv @ affine[:, :2].T + affine[:, 2]
-
-
-def _text(canvas: np.ndarray, text: str, colour: tuple) -> None:
-    # A dark rim by shifting: a thicker stroke has wider letters.
-    for shade, u, v in (((0, 0, 0), 3, 15), ((0, 0, 0), 5, 13), (colour, 4, 14)):
-        cv2.putText(canvas, text, (u, v), cv2.FONT_HERSHEY_SIMPLEX, 0.45, shade, 1, cv2.LINE_AA)
 
 
 def _grid(tiles: list[np.ndarray]) -> np.ndarray:

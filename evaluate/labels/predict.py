@@ -20,7 +20,6 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from ...datasets.labels import MIN_OVERLAP, label_box, label_square
 from ...datasets.sequence import Sequence, SequenceFrame
@@ -30,6 +29,7 @@ from ...models.joints import ROOT, UNIT_BONE, UNIT_BONE_METRES
 from ...models.lifting import lift, unit_length
 from ...tracker.observe import Observer, observer_for
 from ...tracker.palm import ALL_VIEWS
+from ...progress import Progress
 
 PROTOCOLS = ("label", "detector")
 MIN_PRESENCE = 0.5
@@ -121,7 +121,7 @@ def predict(
         raise ValueError("The detector protocol needs a HandFinder.")
     frames = [frame for frame in sequence.frames if label_square(frame) is not None]
     predictions: list[Prediction | None] = []
-    with tqdm(total=len(frames), desc=sequence.name, unit="frame", disable=None, leave=False) as progress:
+    with Progress(total=len(frames), desc=sequence.name, unit="frames") as progress:
         for start in range(0, len(frames), batch):
             chunk = frames[start : start + batch]
             images = [frame.read() for frame in chunk]
@@ -147,7 +147,7 @@ def predict_with_peer(sequence: Sequence, peer) -> list[Prediction | None]:
     """
     frames = [frame for frame in sequence.frames if label_square(frame) is not None]
     predictions = []
-    for frame in tqdm(frames, desc=sequence.name, unit="frame", disable=None, leave=False):
+    for frame in Progress(frames, desc=sequence.name, unit="frames"):
         image = frame.read()
         hands = [
             Prediction(hand.uv_image, lift_weak(frame, hand.uv_image, hand.z), hand.handedness, hand.score)

@@ -16,7 +16,6 @@ from time import perf_counter
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from ...datasets.labels import label_box, label_square
 from ...datasets.open import open_dataset
@@ -29,6 +28,7 @@ from ..bench.report import machine_lines
 from ..labels.predict import PROTOCOLS, HandFinder, Prediction, lift_weak, matching, predict_frames
 from ..labels.run import Result, evaluate_predictions
 from ..labels.tables import table
+from ...progress import Progress
 
 SCHEMA = 1
 PERCENTILES = (50, 95)
@@ -102,7 +102,7 @@ def compare(
     its milliseconds for each labelled frame. Reading the picture from disk is not counted."""
     predictions = {each.name: [] for each in contestants}
     times: dict[str, list[float]] = {each.name: [] for each in contestants}
-    for number, frame in enumerate(tqdm(sequence.frames, desc=sequence.name, unit="frame", disable=None, leave=False)):
+    for number, frame in enumerate(Progress(sequence.frames, desc=sequence.name, unit="frames")):
         if label_square(frame) is None:
             for found in predictions.values():
                 found.append(None)

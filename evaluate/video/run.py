@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import SemihandError
+from ...progress import Progress
 from ...tracker.files import VideoFile
 from ...tracker.open import HandTracker
 from ...tracker.run import stop_on_signal
@@ -107,12 +108,10 @@ def _open(options: VideoEvalOptions) -> list[Watched]:
 
 
 def _watch(options: VideoEvalOptions, source: VideoFile, watched: list[Watched], folder: Path):
-    from tqdm import tqdm
-
     reader = LandmarkReader(hands=max(2, options.hands))
     with ExitStack() as stack:
         stopped = stack.enter_context(stop_on_signal())
-        bar = stack.enter_context(tqdm(total=_count(options, source), unit=" frames", leave=False, disable=None))
+        bar = stack.enter_context(Progress(desc="comparing", total=_count(options, source), unit="frames"))
         video = None
         if options.overlay:
             video = OverlayVideo(folder / files.OVERLAY, [one.name for one in watched], source.fps)

@@ -354,7 +354,7 @@ def test_window_answers_a_click(screen):
 @pytest.mark.parametrize(
     ("key", "kind"),
     [
-        ("s", "skip_joint"),
+        ("n", "skip_joint"),
         ("f", "skip_frame"),
         ("u", "undo"),
         ("\x08", "undo"),
@@ -377,7 +377,7 @@ def test_a_click_belongs_to_its_own_question(screen):
     screen.events = [(352, 408)]
     window.ask(question())
     screen.mouse(cv2.EVENT_LBUTTONDOWN, 100, 100, 0, None)
-    screen.events = ["s"]
+    screen.events = ["n"]
     assert window.ask(question()).kind == "skip_joint"
 
 

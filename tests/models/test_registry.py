@@ -7,6 +7,7 @@ import math
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from typer.testing import CliRunner
 from semihand.cli import app
 from semihand.errors import SemihandError
 from semihand.models import atomic, registry
-from semihand.models.listing import indicator_summary
+from semihand.models.listing import details, indicator_summary
 from semihand.models.model_file import (
     WEIGHTS,
     available_models,
@@ -322,13 +323,29 @@ def test_command(put):
     assert rows[1].endswith("2 (2 kept)  view 3 -> 1.5")
     assert "anna is version 1 now" in run_cli("rollback", "anna")
     assert "anna is version 2 now" in run_cli("rollback", "anna", "--to", 2)
-    shown = run_cli("show", "anna")
+    shown = run_cli("show", "anna", "--all")
     assert "* 2 " in shown and '"recording_sha256"' in shown and "view 3 -> 1.5" in shown
     lite, anna = json.loads(run_cli("list", "--json"))
     assert (lite["kind"], anna["kind"], anna["versions"], anna["default"]) == ("released", "personal", [1, 2], True)
     assert anna["record"]["provenance"]["parent"] == "lite"
     run_cli("remove", "anna")
     assert [model.name for model in installed()] == ["lite"]
+
+
+def test_show_fits_a_screen(put):
+    for _ in range(12):
+        put(0.5)
+    model = find("anna")
+    assert len(model.versions) == 12
+    run = {"source": "mine.mp4", "profile": "robust", "frames_train": 300, "frames_held_out": 101, "seconds": 95.2, "config": list(range(500))}
+    record = model.record | {"provenance": model.record["provenance"] | {"run": run}}
+    lines = details(replace(model, record=record)).splitlines()
+    assert len(lines) <= 24 and not any(line.startswith("{") for line in lines)
+    assert "  and 4 older versions" in lines and any(line.startswith("* 12 ") for line in lines)
+    facts = ("from     lite", "learned  mine.mp4", "profile  robust", "frames   300 learned from, 101 held out", "took     95 s")
+    assert set(facts) <= set(lines)
+    everything = details(model, record=True).splitlines()
+    assert len(everything) > 24 and any(line.startswith("  1 ") for line in everything)
 
 
 def test_command_says_what_is_wrong():

@@ -300,6 +300,50 @@ def test_next_redo_stop(run):
     assert len(list((recording.folder / "images").iterdir())) == 9
 
 
+def test_a_pause_keeps_the_prompts_time(run):
+    class Pause(TextView):
+        """Pauses for ten looks after the fourth frame, while the camera goes on for two seconds."""
+
+        looks = 0
+
+        def show(self, state):
+            super().show(state)
+            if state.paused:
+                self.looks += 1
+                assert state.kept == 4
+                return "pause" if self.looks == 10 else None
+            return "pause" if state.kept == 4 and not self.looks else None
+
+    view, pictures = Pause(), []
+
+    def script(seconds):
+        pictures.append(seconds)
+        return moving(seconds)
+
+    recording = run(script, live=True, guide=guide(), view=view)
+    assert view.looks == 10 and [frame.prompt for frame in recording.frames] == ["open"] * 10 + ["fist"] * 10
+    assert recording.summary["short_prompts"] == []
+
+
+def test_guide_times_are_shifted_by_a_pause():
+    one = guide()
+    one.update(0.0, True)
+    one.update(1.0, True)
+    left = one.seconds_left(1.0)
+    one.shift(60.0)
+    assert one.seconds_left(61.0) == left
+
+
+def test_ctrl_c_ends_a_pause(run):
+    class Interrupt(TextView):
+        def show(self, state):
+            if state.paused:
+                os.kill(os.getpid(), signal.SIGINT)
+            return "pause" if state.kept == 8 and not state.paused else None
+
+    assert len(run(moving, 300, view=Interrupt()).frames) == 8
+
+
 def test_ctrl_c_ends_normally(run):
     class Interrupt(TextView):
         def show(self, state):

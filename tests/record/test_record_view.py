@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from semihand.record import view as record_view
+from semihand.tracker import window as window_module
 from semihand.record.coverage import Coverage
-from semihand.record.guide import Guide, GuideConfig, Prompt
+from semihand.record.guide import PROMPTS, Guide, GuideConfig, Prompt
 from semihand.record.session import RecordOptions
 from semihand.record.view import TextView, ViewState, WindowView, open_view, record_picture
 from semihand.record.takes import CUT_LIMIT, Segments, cut_out
@@ -31,10 +32,11 @@ def screen(monkeypatch):
         "imshow": lambda _, picture: state.shown.append(picture),
         "waitKey": lambda _: ord(state.keys.pop(0)) if state.keys else -1,
         "getWindowProperty": lambda *_: state.visible,
+        "currentUIFramework": lambda: "QT",
         "destroyAllWindows": lambda: None,
     }
     for name, fake in fakes.items():
-        monkeypatch.setattr(record_view.cv2, name, fake)
+        monkeypatch.setattr(window_module.cv2, name, fake)
     return state
 
 
@@ -47,7 +49,7 @@ def state(size=(640, 480), **changes):
 
 @pytest.mark.parametrize(
     "key, command",
-    [("n", "next"), (" ", "next"), ("r", "redo"), ("q", "stop"), ("\x1b", "stop"), ("x", None)],
+    [("n", "next"), (" ", "pause"), ("r", "redo"), ("h", None), ("m", None), ("q", "stop"), ("\x1b", "stop"), ("x", None)],
 )
 def test_keys(screen, key, command):
     view = WindowView()
@@ -62,13 +64,26 @@ def test_keys(screen, key, command):
 
 def test_the_window_is_a_mirror_with_the_hand_in_place():
     plain = record_picture(state())
-    assert plain[240, 600].min() == 255 and plain[240, 40].max() == 0
+    assert plain[112 + 240, 600].min() == 255 and plain[112 + 240, 40].max() == 0
     hand = np.random.default_rng(0).uniform((100, 160), (220, 330), (21, 2))
     drawn = record_picture(state(uv_image=hand))
     where = np.argwhere((drawn != plain).any(axis=2))[:, ::-1]
     low, high = hand.min(axis=0), hand.max(axis=0)
-    assert_allclose(where.min(axis=0), (639 - high[0], low[1]), atol=3)
-    assert_allclose(where.max(axis=0), (639 - low[0], high[1]), atol=3)
+    assert_allclose(where.min(axis=0), (639 - high[0], 112 + low[1]), atol=6)
+    assert_allclose(where.max(axis=0), (639 - low[0], 112 + high[1]), atol=6)
+
+
+@pytest.mark.parametrize("size", [(640, 480), (1280, 720), (544, 960), (160, 120)])
+def test_nothing_lies_over_the_picture(size):
+    shown = record_picture(state(size=size), "turn it further")
+    image = state(size=size).image[:, ::-1]
+    scale = max(640 / size[0], 1)
+    height = round(size[1] * scale)
+    unit = max(shown.shape[1] / 640, height / 780)
+    head = round(112 * unit)
+    assert shown.shape[0] == head + height + round(60 * unit)
+    assert (shown[head : head + height, [0, -1]] == image[0, [0, -1]]).all()
+    assert len(np.unique(shown[head : head + height, : shown.shape[1] // 3])) == 1
 
 
 def test_progress_and_coverage_are_shown():
@@ -77,7 +92,30 @@ def test_progress_and_coverage_are_shown():
     full = Coverage(enough=0)
     assert (record_picture(state(guide=leading)) != record_picture(state())).any()
     assert (record_picture(state(coverage=full)) != record_picture(state())).any()
-    assert record_picture(state(size=(160, 120), guide=None, reason="blurred")).shape == (480, 640, 3)
+    assert (record_picture(state(), "come closer") != record_picture(state(), "go further away")).any()
+    assert record_picture(state(size=(160, 120), guide=None, reason="blurred")).shape == (112 + 480 + 60, 640, 3)
+
+
+def test_every_prompt_has_two_poses_and_a_left_hand_sees_a_left_one():
+    for prompt in PROMPTS:
+        first, second = (record_view._pose(prompt.name, number, None) for number in (0, 1))
+        assert first.shape == second.shape == (128, 128, 4) and (first != second).any()
+        assert 0.03 < (first[..., 3] > 128).mean() < 0.6
+        assert (record_view._pose(prompt.name, 0, "left") == first[:, ::-1]).all()
+    shown = [record_picture(state(guide=Guide(), time=time))[:112] for time in (0.1, 1.0)]
+    assert (shown[0] != shown[1]).any()
+
+
+def test_the_view_says_what_the_bar_waits_for(screen):
+    view = WindowView()
+    for reason in ["duplicate"] * 12:
+        view.show(state(guide=Guide(), reason=reason))
+    moved = screen.shown[-1]
+    for reason in ["cut off"] * 20:
+        view.show(state(guide=Guide(), reason=reason))
+    assert (moved[80:112] != screen.shown[-1][80:112]).any()
+    paused = record_picture(state(paused=True))
+    assert paused[112 + 240, 600].max() == 127
 
 
 def test_which_view_opens(monkeypatch, screen):

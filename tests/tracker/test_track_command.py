@@ -116,15 +116,13 @@ def test_mirror_flips_the_window_and_not_the_video(models, plant, pictures, tmp_
     seen = []
 
     class Recorder(run_module.open_viewer("none").__class__):
-        wants_picture = True
-
-        def show(self, frame, poses, picture):
-            seen.append(picture)
+        def show(self, frame, scene):
+            seen.append(scene.picture(self.mirror))
             return True
 
-    def opened(kind, mirror, stopped):
+    def opened(kind, config, stopped):
         recorder = Recorder()
-        recorder.mirror = mirror
+        recorder.mirror = config.mirror
         return recorder
 
     monkeypatch.setattr(run_module, "open_viewer", opened)
@@ -142,9 +140,37 @@ def test_mirror_flips_the_window_and_not_the_video(models, plant, pictures, tmp_
     assert_allclose(uv, models.hands["a"].uv, atol=2)
 
 
+def test_stills_of_pictures_and_of_a_film(models, plant, pictures, tmp_path):
+    plant("a", 0.0, 0.1)
+    (pictures / "1.jpg").write_bytes((pictures / "1.png").read_bytes())
+    out, again = tmp_path / "made" / "stills", tmp_path / "again"
+    assert command("--images", pictures, "--viewer", "none", "--save-images", out).exit_code == 0
+    assert sorted(path.name for path in out.iterdir()) == ["1-1.jpg", "1.jpg", "10.jpg", "2.jpg"]
+    shown = cv2.imread(str(out / "2.jpg"))
+    assert shown.shape == (480, 640, 3) and np.abs(shown.astype(int) - models.image).max() > 100
+    bare = command("--images", pictures / "2.png", "--viewer", "none", "--save-images", again, "--show", "none")
+    assert bare.exit_code == 0
+    assert np.abs(cv2.imread(str(again / "2.jpg")).astype(int) - shown).max() > 50  # no label, no mask
+    film = tmp_path / "film.avi"
+    command("--images", pictures, "--viewer", "none", "--save-video", film)
+    command("--video", film, "--viewer", "none", "--save-images", again)
+    assert {"000000.jpg", "000003.jpg"} <= {path.name for path in again.iterdir()}
+
+
+def test_two_models_stand_side_by_side_in_the_video(models, plant, pictures, tmp_path):
+    plant("a", 0.0, 0.1)
+    film, lines = tmp_path / "o.avi", tmp_path / "o.jsonl"
+    result = command("--images", pictures, "--viewer", "none", "--compare", "other", "--save-video", film, "--jsonl", lines)
+    assert result.exit_code == 0, result.output
+    shown = cv2.VideoCapture(str(film)).read()[1]
+    assert shown.shape[1] > 1.9 * 640 and len(lines_of(lines)) == 4
+    left, right = shown[200:400, 100:540].astype(int), shown[200:400, 744:1184].astype(int)
+    assert np.abs(left - right).mean() < 12  # the same hands on both
+
+
 def test_the_user_stops_in_the_window(models, plant, pictures, tmp_path, monkeypatch):
     class Stopper(run_module.open_viewer("none").__class__):
-        def show(self, frame, poses, picture):
+        def show(self, frame, scene):
             return False
 
     monkeypatch.setattr(run_module, "open_viewer", lambda *_: Stopper())
@@ -213,6 +239,9 @@ def test_of_two_errors_the_first_ends_the_run(models, plant, pictures, tmp_path,
         (["--viewer", "hologram"], "--viewer hologram is unknown"),
         (["--device", "tpu"], "--device tpu is unknown"),
         (["--save-video", "out.gif"], "known endings are .mp4"),
+        (["--save-video", "x.jpg"], "For pictures: --save-images DIR"),
+        (["--images", "a", "--save-images", "./a"], "--save-images ./a would overwrite the input a"),
+        (["--show", "wings"], "--show wings is unknown"),
         (["--video", "a.mp4", "--save-video", "./a.mp4"], "would overwrite the input a.mp4"),
         (["--jsonl", "a", "--csv", "./a"], "--csv ./a would overwrite --jsonl"),
         (["--hands", 0], "--hands"),
@@ -302,7 +331,7 @@ def test_no_display(models, pictures, monkeypatch, caplog):
 def test_help_shows_examples_and_every_option():
     text = RUNNER.invoke(app, ["track", "--help"]).output
     for option in ("--camera", "--video", "--images", "--model", "--device", "--hands", "--save-video", "--jsonl", "--csv",
-                   "--npz", "--viewer", "--mirror", "--max-frames", "--f", "--no-smooth", "--threads", "--width",
+                   "--npz", "--viewer", "--mirror", "--save-images", "--compare", "--show", "--fast", "--max-frames", "--f", "--no-smooth", "--threads", "--width",
                    "--height", "--fps"):  # fmt: skip
         assert f"{option} " in text
     assert "semihand track --video in.mp4 --save-video out.mp4 --jsonl out.jsonl --viewer none" in text

@@ -1,0 +1,50 @@
+"""Short ways in: `semihand in.mp4` and `semihand track in.mp4` for `semihand track --video in.mp4`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from typer.core import TyperCommand, TyperGroup
+
+_VIDEOS = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm", ".mpg", ".mpeg", ".wmv", ".gif")
+
+
+class Doors(TyperGroup):
+    """The program: a file or folder in a command's place is tracked."""
+
+    def resolve_command(self, ctx, args):
+        """As always; `in.mp4 ...` becomes `track in.mp4 ...`."""
+        if args and self.get_command(ctx, args[0]) is None and source_option(args[0]):
+            args = ["track", *args]
+        return super().resolve_command(ctx, args)
+
+
+class TrackCommand(TyperCommand):
+    """`track`, whose source may stand without its option."""
+
+    def parse_args(self, ctx, args):
+        """As always, once the source has its option."""
+        return super().parse_args(ctx, self._with_option(ctx, args))
+
+    def _with_option(self, ctx, args: list[str]) -> list[str]:
+        given, loose, _ = self.make_parser(ctx).parse_args(list(args))
+        if not loose or {"camera", "video", "images"} & given.keys() or not (option := source_option(loose[0])):
+            return args
+        for place, value in enumerate(args):
+            rest = [*args[:place], *args[place + 1 :]]
+            # The same word may be an option's value too.
+            if value == loose[0] and self.make_parser(ctx).parse_args(list(rest))[:2] == (given, loose[1:]):
+                return [option, value, *rest]
+        return args
+
+
+def source_option(word: str) -> str | None:
+    """"--camera", "--images" or "--video" for what a word names; None where it names nothing that can be tracked."""
+    from ..tracker.files import PICTURE_SUFFIXES
+
+    path = Path(word)
+    if word.isdecimal():
+        return "--camera"
+    if path.is_dir() or path.suffix.lower() in PICTURE_SUFFIXES:
+        return "--images"
+    return "--video" if path.is_file() or path.suffix.lower() in _VIDEOS else None

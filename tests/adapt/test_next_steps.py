@@ -1,0 +1,82 @@
+"""What a user gets after the verdict: pictures of the change, and the model in use."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from semihand.adapt import next_steps as module
+from semihand.adapt.before_after import STRIP, VIDEO, most_changed, write_before_after
+from semihand.adapt.next_steps import next_steps, worse_line
+from semihand.errors import SemihandError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A finished run with 30 held-out hands, of which some changed, on grey pictures."""
+    rng = np.random.default_rng(0)
+    before = rng.uniform(16, 48, (30, 21, 2))
+    after = before.copy()
+    after[[7, 21]] += 5
+    np.savez(tmp_path / "heldout.npz", image=np.full((30, 96, 96, 3), 128, np.uint8), uv_before=before, uv_after=after)
+    values = {"before": {"synthetic_nme": 0.05, "jitter": 0.02}, "after": {"synthetic_nme": 0.06, "jitter": 0.01}}
+    (tmp_path / "indicators.json").write_text(json.dumps(values | {"decision": {"accepted": True}}))
+    (tmp_path / "run.json").write_text("{}")
+    return tmp_path
+
+
+@pytest.fixture
+def used(monkeypatch):
+    names = []
+    monkeypatch.setattr(module, "use", names.append)
+    return names
+
+
+def test_strip_and_video_show_before_and_after(folder):
+    strip, video = write_before_after(folder)
+    assert (strip, video) == (folder / STRIP, folder / VIDEO)
+    picture = cv2.imread(str(strip))
+    assert picture.shape == (480, 1440, 3)
+    assert np.abs(picture[:240].astype(int) - picture[240:]).mean() > 3
+    capture = cv2.VideoCapture(str(video))
+    assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 30
+    frames = [capture.read()[1].astype(int) for _ in range(30)]
+    apart = [np.abs(frame[30:, :384] - frame[30:, 388:772]).mean() for frame in frames]
+    assert min(apart[7], apart[21]) > 3 * np.median(apart)  # where nothing changed both sides are the same
+
+
+def test_the_strip_takes_what_changed_most_of_every_stretch():
+    before = np.zeros((30, 21, 2))
+    after = before.copy()
+    after[[7, 21]] = 5, 3
+    assert_array_equal(most_changed(before, after, 3), [7, 10, 21][:1] + [10, 21])
+    assert len(most_changed(before[:2], after[:2], 6)) == 2
+
+
+def test_what_became_worse_is_named(folder):
+    assert worse_line(folder) == ["Worse than before: the error on other hands, rendered ones (20 % more)."]
+    (folder / "indicators.json").write_text(json.dumps({"before": {"jitter": 2.0}, "after": {"jitter": 1.0}}))
+    assert worse_line(folder) == []
+
+
+def test_the_model_is_used_where_that_is_wanted(folder, used):
+    text = next_steps(folder, "my-mine", True, wanted=True)
+    assert used == ["my-mine"] and text.endswith("Next: semihand track")
+    assert str(folder / STRIP) in text and str(folder / VIDEO) in text
+    questions = []
+    assert "is the default now" in next_steps(folder, "my-mine", True, ask=lambda words: not questions.append(words))
+    assert used == ["my-mine"] * 2 and questions == ["Use my-mine from now on?"]
+
+
+def test_nothing_is_used_without_a_yes(folder, used):
+    assert next_steps(folder, "my-mine", True, ask=lambda _: False).endswith("semihand track --model my-mine --compare lite")
+    assert next_steps(folder, "my-mine", True).endswith("--compare lite")
+    assert "record more" in next_steps(folder, "my-mine", False, wanted=True, ask=lambda _: True)
+    assert used == []
+
+
+def test_a_run_without_held_out_hands(tmp_path):
+    with pytest.raises(SemihandError, match="no held-out hands to show"):
+        write_before_after(tmp_path)
