@@ -18,8 +18,8 @@ def label_square(frame: SequenceFrame) -> tuple[np.ndarray, float] | None:
 
 
 def label_box(frame: SequenceFrame) -> np.ndarray | None:
-    """[x, y, w, h] pixels round the labelled joints, or `box` where fewer than 11 are labelled; else None."""
-    uv = frame.uv_label()
+    """[x, y, w, h] pixels round the labelled joints, or `box` where fewer than 11 or only a mask are labelled; else None."""
+    uv = joints_of_label(frame)
     if uv is None:
         return None
     labelled = uv[np.isfinite(uv).all(-1)]
@@ -27,3 +27,9 @@ def label_box(frame: SequenceFrame) -> np.ndarray | None:
         return frame.box
     low, high = labelled.min(0), labelled.max(0)
     return np.concatenate([low, np.maximum(high - low, 1.0)])
+
+
+def joints_of_label(frame: SequenceFrame) -> np.ndarray | None:
+    """Labelled joints (21, 2) pixels, NaN where unknown: all of them where only a mask is labelled; else None."""
+    uv = frame.uv_label()
+    return np.full((21, 2), np.nan) if uv is None and frame.mask is not None else uv

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...datasets.labels import label_square
+from ...datasets.labels import joints_of_label, label_square
 from ...datasets.open import open_dataset
 from ...datasets.sequence import Sequence
 from ...errors import SemihandError
@@ -142,7 +142,7 @@ def _example(sequence: Sequence, source: str, row: FrameResult, prediction: Pred
     uv = np.full((21, 2), np.nan) if prediction is None else crop.uv_to_crop(prediction.uv_image)
     return Example(
         sequence.name, source, f"frame {row.index}: {_told(row)}", warp_crop(image, crop, _EXAMPLE_SIZE)[..., ::-1],
-        crop.uv_to_crop(frame.uv_label()), uv,
+        crop.uv_to_crop(joints_of_label(frame)), uv,
     )  # fmt: skip
 
 

@@ -81,10 +81,16 @@ def _tile(
     tile = cv2.warpAffine(image, to_tile, (_TILE, _TILE), flags=cv2.INTER_LINEAR)
     draw(tile, to_tile, frame, prediction)
     error = (
-        "missed" if not row.found else f"{row.epe_mm:.0f} mm" if row.epe_mm is not None else f"{row.nme:.3f}"
+        "missed" if not row.found else _error(row)
     )
     plate(tile, f"{row.index}  {error}", 2, 2, 13, _TRUE if row.found else _MISSED)
     return tile
+
+
+def _error(row: FrameResult) -> str:
+    if row.epe_mm is not None:
+        return f"{row.epe_mm:.0f} mm"
+    return f"{row.nme:.3f}" if row.nme is not None else f"IoU {row.mask_iou:.2f}"
 
 
 def _enlarged(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ...datasets.labels import label_square
+from ...datasets.labels import joints_of_label, label_square
 from ...datasets.sequence import Sequence, SequenceFrame
 from ...errors import SemihandError
 from ...models import metrics
@@ -111,7 +111,7 @@ def labelled_frames(sequence: Sequence) -> list[int]:
     if not labelled:
         raise SemihandError(
             f"{sequence.name} has no labelled frame among {len(sequence.frames)}: metrics need `uv`, or `xyz_mm` "
-            "with `K` (and `box` where fewer than 11 joints are labelled)."
+            "with `K`, or `mask` (and `box` where fewer than 11 joints are labelled)."
         )
     return labelled
 
@@ -160,7 +160,7 @@ class _Scores:
 
 def _hand_errors(hands: list[_Hand]) -> HandErrors:
     """Joints without label or prediction are NaN and stay so."""
-    uv_true = np.stack([hand.frame.uv_label() for hand in hands])
+    uv_true = np.stack([joints_of_label(hand.frame) for hand in hands])
     boxes = np.stack([np.full(4, np.nan) if hand.frame.box is None else hand.frame.box for hand in hands])
     size = metrics.hand_size(uv_true, boxes)
     sides = [hand.frame.handedness or hand.prediction.handedness for hand in hands]
@@ -255,7 +255,7 @@ def _against_labels_in_time(hands: list[_Hand], scores: _Scores) -> None:
     else:
         scores.lack(("jitter_label_mm",), "no found hand has all 21 joints labelled in 3D")
     uv, _ = _track([(hand.index, hand.prediction.uv_image) for hand in hands])
-    uv_true, _ = _track([(hand.index, hand.frame.uv_label()) for hand in hands])
+    uv_true, _ = _track([(hand.index, joints_of_label(hand.frame)) for hand in hands])
     scores.add("lag_frames", metrics.lag_frames, uv, uv_true)
 
 

@@ -15,6 +15,7 @@ from semihand.models.camera import warp_crop
 from semihand.models.joints import BONES, PRIOR_BONE_LENGTHS, ROOT, UNIT_BONE_METRES
 from semihand.models.lifting import project, relative_depth, unit_length
 from semihand.models.metrics import joint_errors_mm
+from semihand.models.model_file import Output
 from semihand.tracker.palm import ALL_VIEWS
 from semihand.tracker.types import HandBox
 
@@ -317,3 +318,23 @@ def test_what_cannot_be_evaluated_is_refused(tmp_path, sequence, monkeypatch):
         evaluate(write(tmp_path / "bare", [{}, {}]), oracle)
     with pytest.raises(ValueError):
         evaluate_predictions(sequence, [])
+
+
+def test_a_set_with_masks_alone_is_measured_by_them(tmp_path, monkeypatch):
+    picture, mask = np.full((240, 320, 3), 90, np.uint8), np.zeros((240, 320), np.uint8)
+    mask = mask.astype(float)
+    mask[100:160, 120:180] = 1
+    with SequenceWriter(tmp_path / "masks") as writer:
+        writer.add(picture, mask=mask, box=[120, 100, 60, 60])
+    folder = tmp_path / "masks"
+
+    class Whole:
+        info = SimpleNamespace(name="whole", input_size=64, crop_factor=1.0)
+
+        def run(self, crops):
+            count = len(crops)
+            return Output(np.full((count, 21, 2), 31.5), np.zeros((count, 21)), np.ones((count, 64, 64)), np.full((count, 21), 0.9))
+
+    result, _ = evaluate(read_sequence(folder), Whole())
+    assert result.frames == 1 and result.missed == 0
+    assert result.metrics["mask_iou"] > 0.95 and "nme" in result.absent and "epe_mm" in result.absent
