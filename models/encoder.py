@@ -27,8 +27,8 @@ BLOCKS = (
     (1152, 192, 5, 1), (1152, 192, 5, 1),
 )  # fmt: skip
 STEM_CHANNELS = 24
-#: Channels at strides 4, 8, 16 and 32; the last ones are those that are pooled.
-CHANNELS = (24, 40, 112, 1152)
+#: Channels at strides 2, 4, 8, 16 and 32; the last ones are those that are pooled.
+CHANNELS = (16, 24, 40, 112, 1152)
 
 
 class Layer(nn.Module):
@@ -54,8 +54,9 @@ class Layer(nn.Module):
 
 
 class Features(NamedTuple):
-    """Maps at strides 4 (B, 24, S/4, S/4), 8 (B, 40, ..), 16 (B, 112, ..) and 32 (B, 1152, ..) of the picture."""
+    """Maps at strides 2 (B, 16, S/2, S/2), 4 (B, 24, ..), 8 (B, 40, ..), 16 (B, 112, ..) and 32 (B, 1152, ..)."""
 
+    stride2: Tensor
     stride4: Tensor
     stride8: Tensor
     stride16: Tensor
@@ -63,7 +64,7 @@ class Features(NamedTuple):
 
 
 class LandmarkEncoder(nn.Module):
-    """Picture to features at four strides. `layers` are the convolutions in their order."""
+    """Picture to features at five strides. `layers` are the convolutions in their order."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -92,7 +93,7 @@ class LandmarkEncoder(nn.Module):
             x = layer(layer(layer(x) if inner != width else x))
             x = x + entered if stride == 1 and outputs == width else x
             width = outputs
-        return Features(*found[1:], layer(layer(x)))  # found[0] is at stride 2
+        return Features(*found, layer(layer(x)))
 
     def thaw(self, first: int | None) -> None:
         """Train the layers from number `first` on; the others stay as they are and cost no backward pass. None: train none."""

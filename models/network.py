@@ -64,7 +64,7 @@ class NetworkConfig:
             (2 ** (len(self.widths) - 1) <= self.map_size, "fewer widths than halvings of the maps"),
             (self.blocks_per_position >= 1 and self.stacks >= 1, "blocks_per_position and stacks at least 1"),
             (
-                self.stem != "landmark" or (len(self.widths) == len(CHANNELS) - 1 and self.stacks == 1),
+                self.stem != "landmark" or (len(self.widths) == len(CHANNELS) - 2 and self.stacks == 1),
                 "three widths and one stack with the landmark encoder",
             ),
             (self.norm in ("batch", "group"), 'norm "batch" or "group"'),
@@ -189,18 +189,34 @@ class WayUp(nn.Module):
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        widths, (*skips, deepest) = config.widths, CHANNELS
+        widths, (_, *skips, deepest) = config.widths, CHANNELS
         self.skips = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in zip(skips, widths))
         self.reduce = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in zip((*widths[1:], deepest), widths))
         self.blocks = nn.ModuleList(_residuals(config, width, width) for width in widths)
 
     def forward(self, features: Features) -> Tensor:
         """To (B, widths[0], S/4, S/4)."""
-        x = features[-1]
+        _, *skipped, x = features
         for level in reversed(range(len(self.skips))):
             coarse = F.interpolate(self.reduce[level](x), scale_factor=2.0, mode="nearest")
-            x = self.blocks[level](self.skips[level](features[level]) + coarse)
+            x = self.blocks[level](self.skips[level](skipped[level]) + coarse)
         return x
+
+
+class Outline(nn.Module):
+    """What the encoder's finest map adds to the mask: a hand's outline is finer than the cells of the last features."""
+
+    def __init__(self, width: int, inner: int = 16) -> None:
+        super().__init__()
+        self.reduce, self.skip = nn.Conv2d(width, inner, 1), nn.Conv2d(CHANNELS[0], inner, 1)
+        self.spread, self.head = nn.Conv2d(inner, inner, 3, padding=1), nn.Conv2d(inner, 1, 3, padding=1)
+        nn.init.zeros_(self.head.weight)  # at first it adds nothing
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, feature: Tensor, fine: Tensor) -> Tensor:
+        """Features (B, width, S/4, S/4) and the encoder's (B, 16, S/2, S/2) to mask logits (B, 1, S/2, S/2)."""
+        coarse = F.interpolate(self.reduce(feature), scale_factor=2.0, mode="nearest")
+        return _float32(self.head, F.relu(self.spread(F.relu(coarse + self.skip(fine)))))
 
 
 def _stem(config: NetworkConfig) -> nn.Module:
@@ -263,6 +279,7 @@ class Hourglass(nn.Module):
         self.confidence = nn.Conv2d(width, NUM_JOINTS, 1)
         self.beta = nn.Parameter(torch.full((NUM_JOINTS,), config.beta_init))
         self.verdict = nn.Linear(CHANNELS[-1], 2) if config.verdict else None
+        self.outline = Outline(width) if config.stem == "landmark" else None
         self._initialise()
 
     def _initialise(self) -> None:
@@ -280,19 +297,24 @@ class Hourglass(nn.Module):
         if self.verdict is not None:  # the encoder knows colours from 0 to 1
             x = (x + 2) / 4
         x = self.stem(x)
+        fine = None if self.outline is None else x[0]
         verdict = None if self.verdict is None else _float32(self.verdict, x[-1].float().mean((2, 3)))
         outputs = []
         for i, stack in enumerate(self.stacks):
             feature, maps = stack(x)
             last = i == len(self.stacks) - 1
-            outputs.append(self._split(maps, *((_float32(self.confidence, feature), verdict) if last else (None, None))))
+            outline = None if fine is None else self.outline(feature, fine)
+            outputs.append(self._split(maps, _float32(self.confidence, feature), verdict, outline) if last else self._split(maps))
             if not last:
                 x = x + self.feed_feature[i](feature) + self.feed_maps[i](maps)
         return outputs
 
-    def _split(self, maps: Tensor, confidence: Tensor | None, verdict: Tensor | None = None) -> StackMaps:
+    def _split(
+        self, maps: Tensor, confidence: Tensor | None = None, verdict: Tensor | None = None, outline: Tensor | None = None
+    ) -> StackMaps:
         heat, depth = maps[:, :NUM_JOINTS], maps[:, NUM_JOINTS : 2 * NUM_JOINTS]
         mask = F.pixel_shuffle(maps[:, 2 * NUM_JOINTS :], self.config.mask_cells)
+        mask = mask if outline is None else mask + outline
         if mask.shape[-1] != CROP_GRID:  # fed pictures of another size than its own
             mask = F.interpolate(mask, size=(CROP_GRID, CROP_GRID), mode="bilinear", align_corners=False)
         beta = self.beta.clamp(*BETA_RANGE)[:, None, None]
