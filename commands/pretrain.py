@@ -43,8 +43,8 @@ def pretrain(
       semihand pretrain --out runs/base --pictures cache/train --validation cache/val --pool cache/people --minutes 90
     """
     from ..train.losses import PAPER_LOSS, LossConfig
-    from ..train.pretrain import PretrainConfig, Pretraining
-    from ..train.pool import open_pool
+    from ..pretrain.run import PretrainConfig, Pretraining
+    from ..pretrain.pool import open_pool
     from ..models.network import BASE, LITE, PAPER
     from ..synth.background import load_pictures
     from ..synth.cache import open_cache, open_caches
@@ -77,7 +77,7 @@ def pool(
       semihand pool --data people --out cache/people --hold-out some-source
       semihand pool --out cache/people --network runs/base/base.safetensors     # labels anew, with masks
     """
-    from ..train.pool import build_pool, open_pool, refine_pool
+    from ..pretrain.pool import build_pool, open_pool, refine_pool
 
     if data is not None:
         made = build_pool(data, out, tuple(hold_out))

@@ -18,7 +18,7 @@ SCRIPT = """
 import sys
 import torch
 from dataclasses import replace
-from semihand.train.pretrain import PretrainConfig, Pretraining
+from semihand.pretrain.run import PretrainConfig, Pretraining
 from semihand.models.network import NetworkConfig
 from semihand.synth.cache import open_cache
 

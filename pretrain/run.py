@@ -38,14 +38,14 @@ from ..models.encoder import landmark_weights
 from ..models.network import Hourglass, NetworkConfig, normalise
 from ..synth.background import window
 from ..synth.cache import Cache
-from .augment import VERDICT_AUGMENT, AugmentConfig, prepare
-from .batches import fetch, sample_rows
-from .ema import Ema
-from .logs import append_csv
-from .losses import LossConfig, Target, concatenate, supervised_loss
+from ..train.augment import VERDICT_AUGMENT, AugmentConfig, prepare
+from ..train.batches import fetch, sample_rows
+from ..train.ema import Ema
+from ..train.logs import append_csv
+from ..train.losses import LossConfig, Target, concatenate, supervised_loss
 from .pool import CROP_FACTOR, Pool
-from .process import Process
-from .validate import Scores, contact_sheet, score
+from ..train.process import Process
+from ..train.validate import Scores, contact_sheet, score
 
 log = logging.getLogger(__name__)
 

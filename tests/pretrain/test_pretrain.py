@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from semihand.train import pretrain
+from semihand.pretrain import run as pretrain
 from semihand.train.augment import AugmentConfig
-from semihand.train.pretrain import PretrainConfig, Pretraining, parameter_groups
+from semihand.pretrain.run import PretrainConfig, Pretraining, parameter_groups
 from semihand.train.validate import score
 from semihand.errors import SemihandError
 from semihand.models.checkpoint import load_checkpoint, load_training_state

@@ -13,9 +13,9 @@ from semihand.datasets.sequence import SequenceWriter
 from semihand.errors import SemihandError
 from semihand.models.checkpoint import describe, save_checkpoint
 from semihand.models.network import Hourglass
-from semihand.train import pool as pools
+from semihand.pretrain import pool as pools
 from semihand.train.augment import prepare
-from semihand.train.pool import CROP_FACTOR, SIZE, build_pool, open_pool, refine_pool
+from semihand.pretrain.pool import CROP_FACTOR, SIZE, build_pool, open_pool, refine_pool
 
 PICTURE = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 255, (200, 200, 3), np.uint8), (0, 0), 3)
 

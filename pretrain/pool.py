@@ -30,7 +30,7 @@ from ..models.camera import GRID
 from ..models.checkpoint import atomic_file, load_checkpoint
 from ..models.decode import decode
 from ..models.network import Hourglass, normalise
-from .augment import AugmentConfig, center_transforms, draw_transforms, warp
+from ..train.augment import AugmentConfig, center_transforms, draw_transforms, warp
 
 log = logging.getLogger(__name__)
 

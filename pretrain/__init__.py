@@ -1,0 +1,1 @@
+"""The networks that are released: training on rendered hands and on many people's."""
