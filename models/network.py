@@ -206,17 +206,16 @@ class WayUp(nn.Module):
 class Outline(nn.Module):
     """What the encoder's finest map adds to the mask: a hand's outline is finer than the cells of the last features."""
 
-    def __init__(self, width: int, inner: int = 16) -> None:
+    def __init__(self, config: NetworkConfig, inner: int = 32) -> None:
         super().__init__()
-        self.reduce, self.skip = nn.Conv2d(width, inner, 1), nn.Conv2d(CHANNELS[0], inner, 1)
-        self.spread, self.head = nn.Conv2d(inner, inner, 3, padding=1), nn.Conv2d(inner, 1, 3, padding=1)
+        self.fine, self.coarse = nn.Conv2d(CHANNELS[0], inner, 4, 2, 1), nn.Conv2d(config.widths[0], inner, 1)
+        self.head = nn.Conv2d(inner, config.mask_cells**2, 1)
         nn.init.zeros_(self.head.weight)  # at first it adds nothing
         nn.init.zeros_(self.head.bias)
 
-    def forward(self, feature: Tensor, fine: Tensor) -> Tensor:
-        """Features (B, width, S/4, S/4) and the encoder's (B, 16, S/2, S/2) to mask logits (B, 1, S/2, S/2)."""
-        coarse = F.interpolate(self.reduce(feature), scale_factor=2.0, mode="nearest")
-        return _float32(self.head, F.relu(self.spread(F.relu(coarse + self.skip(fine)))))
+    def forward(self, feature: Tensor, stride2: Tensor) -> Tensor:
+        """Features (B, C, S/4, S/4) and the encoder's (B, 16, S/2, S/2) to raw mask maps (B, 4, S/4, S/4)."""
+        return _float32(self.head, F.relu(self.fine(stride2) + self.coarse(feature)))
 
 
 def _stem(config: NetworkConfig) -> nn.Module:
@@ -279,7 +278,7 @@ class Hourglass(nn.Module):
         self.confidence = nn.Conv2d(width, NUM_JOINTS, 1)
         self.beta = nn.Parameter(torch.full((NUM_JOINTS,), config.beta_init))
         self.verdict = nn.Linear(CHANNELS[-1], 2) if config.verdict else None
-        self.outline = Outline(width) if config.stem == "landmark" else None
+        self.outline = Outline(config) if config.stem == "landmark" else None
         self._initialise()
 
     def _initialise(self) -> None:
@@ -303,18 +302,16 @@ class Hourglass(nn.Module):
         for i, stack in enumerate(self.stacks):
             feature, maps = stack(x)
             last = i == len(self.stacks) - 1
-            outline = None if fine is None else self.outline(feature, fine)
-            outputs.append(self._split(maps, _float32(self.confidence, feature), verdict, outline) if last else self._split(maps))
+            if fine is not None:
+                maps = torch.cat([maps[:, : 2 * NUM_JOINTS], maps[:, 2 * NUM_JOINTS :] + self.outline(feature, fine)], 1)
+            outputs.append(self._split(maps, _float32(self.confidence, feature), verdict) if last else self._split(maps))
             if not last:
                 x = x + self.feed_feature[i](feature) + self.feed_maps[i](maps)
         return outputs
 
-    def _split(
-        self, maps: Tensor, confidence: Tensor | None = None, verdict: Tensor | None = None, outline: Tensor | None = None
-    ) -> StackMaps:
+    def _split(self, maps: Tensor, confidence: Tensor | None = None, verdict: Tensor | None = None) -> StackMaps:
         heat, depth = maps[:, :NUM_JOINTS], maps[:, NUM_JOINTS : 2 * NUM_JOINTS]
         mask = F.pixel_shuffle(maps[:, 2 * NUM_JOINTS :], self.config.mask_cells)
-        mask = mask if outline is None else mask + outline
         if mask.shape[-1] != CROP_GRID:  # fed pictures of another size than its own
             mask = F.interpolate(mask, size=(CROP_GRID, CROP_GRID), mode="bilinear", align_corners=False)
         beta = self.beta.clamp(*BETA_RANGE)[:, None, None]
