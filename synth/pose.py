@@ -75,6 +75,7 @@ GESTURES = {
     "fist_loose": Gesture(3, _fingers("curled"), ("across", "beside", "any")),
     "point": Gesture(4, _fingers("straight", "clenched"), ("across",), touch=_TUCKED[1:]),
     "point_beside": Gesture(4, _fingers("straight", "clenched"), ("beside", "out")),
+    "point_loose": Gesture(4, _fingers("straight", "half"), ("beside", "out", "any")),
     "fist_beside": Gesture(3, _fingers("clenched"), ("beside",)),
     "point_open": Gesture(3, _fingers("straight", "curled"), ("beside", "out", "any")),
     "peace": Gesture(6, _fingers("straight", "straight", "clenched"), ("across",), (-1.0, 1.1), ((3, 1, 0.0, 0.9, 130, 200),)),
