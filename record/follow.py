@@ -8,8 +8,9 @@ import numpy as np
 
 from ..tracker.crop import joint_distance, share_inside, tight_box
 from ..tracker.detect import LandmarkResult
-from ..tracker.find import Detector, Landmarker
+from ..tracker.find import Detector
 from ..tracker.identity import HandednessVote, IdentityConfig
+from ..tracker.observe import Landmarker
 from ..tracker.palm import box_from_landmarks
 from ..tracker.types import HandBox
 

@@ -20,7 +20,8 @@ from ..tracker.camera import Source
 from ..tracker.crop import crop_box, joint_distance
 from ..tracker.detect import WEIGHTS, LandmarkResult
 from ..tracker.estimate import Estimator
-from ..tracker.find import Detector, Landmarker
+from ..tracker.find import Detector
+from ..tracker.observe import Landmarker
 from ..tracker.palm import upright_roll
 from ..tracker.types import Frame
 from .coverage import Coverage, pose_features

@@ -61,7 +61,7 @@ class PresenceConfig:
 
 @dataclass(frozen=True)
 class Hand:
-    """One crop's answer: the box and its crop, the network's estimate, joints in the picture and in metres, unsmoothed."""
+    """One crop's answer: its box, the network's estimate, and joints in the picture and in metres, unsmoothed."""
 
     box: HandBox
     crop: Crop
