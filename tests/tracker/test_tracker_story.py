@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from semihand.tracker.estimate import PresenceConfig
-from semihand.tracker.find import FindConfig
+from semihand.tracker.find import FindConfig, Kind
 from semihand.tracker.palm import ALL_VIEWS, OTHER_VIEWS, PLAIN
 from semihand.tracker.pipeline import STAGES, Tracker, TrackerConfig
 from semihand.tracker.types import Frame
@@ -366,6 +366,18 @@ def test_a_network_of_the_other_kind_takes_over_between_two_frames(world, plant)
             assert sides(tracker.step(world.frame())) == {1: "right"}
     hand.shown = False
     assert tracker.step(world.frame()) == []
+
+
+def test_the_finder_says_and_changes_nothing(world, plant, tracker):
+    hand = plant("a", 0.0, 0.1)
+    tracker.step(world.frame())
+    (track,) = tracker._tracks
+    track.misses, track.uv_image = 1, hand.uv + 120  # lost its outline
+    before = dict(vars(track))
+    (verdict,) = tracker._finder.find(world.frame(), tracker.intrinsics(world.image), tracker._tracks, False)[-1:]
+    assert verdict.track is track and verdict.kind is Kind.MOVED
+    assert np.abs(verdict.observation.uv_image - hand.uv).max() < 2.0
+    assert all(vars(track)[name] is value for name, value in before.items()) and tracker._tracks == [track]
 
 
 def test_reset_starts_over(world, plant, tracker):
