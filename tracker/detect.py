@@ -134,17 +134,16 @@ def landmark_result(landmarks, presence: float, right: float, world, box: HandBo
 def letterbox(width: int, height: int, view: View = PLAIN) -> np.ndarray:
     """(2, 3) affine map that fits a view of a picture into the palm input."""
     scale = PALM_SIZE / (max(width, height) * (1 + 2 * view.pad))
-    linear = scale * np.rint(rotation(view.turn * np.pi / 2))
+    linear = scale * rotation(np.deg2rad(view.turn))
     return np.column_stack([linear, PALM_SIZE / 2 - linear @ (width / 2, height / 2)])
 
 
 def _to_image(palm: np.ndarray, to_input: np.ndarray) -> np.ndarray:
-    """A palm (18,) of the palm input in image pixels; its box stays upright, as a view turns by right angles only."""
+    """A palm (18,) of the palm input in image pixels. Its box, a square or nearly so, keeps its sides."""
     linear, offset = to_input[:, :2], to_input[:, 2]
     points = np.concatenate([palm[:2], palm[4:]]).reshape(-1, 2)
     points = np.linalg.solve(linear, (points - offset).T).T
-    extent = np.abs(np.linalg.solve(linear, palm[2:4]))
-    return np.concatenate([points[0], extent, points[1:].ravel()])
+    return np.concatenate([points[0], palm[2:4] / np.hypot(*linear[0]), points[1:].ravel()])
 
 
 def open_session(

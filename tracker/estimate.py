@@ -44,8 +44,8 @@ class PresenceConfig:
 
     start: mean confidence of the joints that a new hand needs; keep: that a tracked one needs (hysteresis); drop:
     below it a tracked hand is gone at once. seen_start, seen_keep, seen_drop: the same for what the network says of a
-    hand's presence, where it does; from seen_sure on that outweighs what is doubtful otherwise. min_area, max_area:
-    share of the crop that the mask may cover. min_joints: share of the joints that lie on the mask.
+    hand's presence, where it does. min_area, max_area: share of the crop that the mask may cover. min_joints: share of
+    the joints that lie on the mask.
     """
 
     start: float = 0.35
@@ -54,7 +54,6 @@ class PresenceConfig:
     seen_start: float = 0.5
     seen_keep: float = 0.3
     seen_drop: float = 0.1
-    seen_sure: float = 0.95
     min_area: float = 0.01
     max_area: float = 0.75
     min_joints: float = 0.4
@@ -62,7 +61,7 @@ class PresenceConfig:
 
 @dataclass(frozen=True)
 class Hand:
-    """One crop's answer: the box and its crop, the network's estimate, joints in the picture and in metres, unsmoothed."""
+    """One crop's answer: its box, the network's estimate, and joints in the picture and in metres, unsmoothed."""
 
     box: HandBox
     crop: Crop
@@ -146,16 +145,11 @@ def presence(estimate: HandEstimate, tracked: bool, config: PresenceConfig = Pre
     sure, seen = score(estimate), estimate.presence
     if sure < config.drop or (seen is not None and seen < config.seen_drop):
         return Presence.ABSENT
-    if seen is not None:
-        if seen >= config.seen_sure:
-            return Presence.PRESENT
-        if seen < (config.seen_keep if tracked else config.seen_start):
-            return Presence.DOUBTFUL
     area = np.count_nonzero(estimate.mask > 0.5) / estimate.mask.size
     sound = config.min_area <= area <= config.max_area and joints_on_mask(estimate) >= config.min_joints
-    if sound and sure >= (config.keep if tracked else config.start):
-        return Presence.PRESENT
-    return Presence.DOUBTFUL
+    confident = sure >= (config.keep if tracked else config.start)
+    said = seen is None or seen >= (config.seen_keep if tracked else config.seen_start)
+    return Presence.PRESENT if sound and confident and said else Presence.DOUBTFUL
 
 
 def joints_on_mask(estimate: HandEstimate) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 
 from .crop import CropConfig, joint_distance, share_inside
 from .identity import IdentityConfig, Relation, relation
-from .observe import Observer, Sighting
+from .observe import Observer, Observation
 from .palm import ALL_VIEWS, OTHER_VIEWS, PLAIN, View, box_from_landmarks
 from .track import Track
 from .types import Frame, HandBox
@@ -71,7 +71,7 @@ class Verdict:
     """What was found out about a tracked hand, or about a new one (`track` None)."""
 
     kind: Kind
-    sighting: Sighting
+    observation: Observation
     track: Track | None = None
 
 
@@ -138,8 +138,8 @@ class Finder:
                 for box in boxes
                 for scale, turn in self.config.around
             ]
-            sightings = sorted(self.observer(frame.image, ways, K), key=lambda one: -one.presence)
-            return self._verdicts(frame, K, sightings, tracks, [])
+            observations = sorted(self.observer(frame.image, ways, K), key=lambda one: -one.presence)
+            return self._verdicts(frame, K, observations, tracks, [])
 
     @contextmanager
     def _timed(self) -> Iterator[None]:
@@ -167,8 +167,8 @@ class Finder:
         boxes = self._detector.detect(frame.image, self._hands, self._views(tracks))
         owners = [self._owner(box, tracks, frame.time) for box in boxes]
         unclear = [box for box, owner in zip(boxes, owners) if owner is None or owner.misses]
-        sightings = self.observer(frame.image, unclear, K)
-        return self._verdicts(frame, K, sightings, tracks, [owner for owner in owners if owner])
+        observations = self.observer(frame.image, unclear, K)
+        return self._verdicts(frame, K, observations, tracks, [owner for owner in owners if owner])
 
     def _owner(self, box: HandBox, tracks: Sequence[Track], time: float) -> Track | None:
         """The tracked hand to which a detected box plainly belongs (saves a look at it)."""
@@ -184,40 +184,40 @@ class Finder:
         self,
         frame: Frame,
         K: np.ndarray,
-        sightings: Sequence[Sighting],
+        observations: Sequence[Observation],
         tracks: Sequence[Track],
         owners: Sequence[Track],
     ) -> list[Verdict]:
         """owners: tracked hands that have a detected box of their own."""
         verdicts: list[Verdict] = []
         places = [(track, track.expected(frame.time, self._crop)) for track in tracks]
-        for sighting in sightings:
-            if sighting.presence < self.config.min_presence or not self.inside(sighting.uv_image, frame):
+        for observation in observations:
+            if observation.presence < self.config.min_presence or not self.inside(observation.uv_image, frame):
                 continue
-            verdict = self._verdict(frame, K, sighting, places, owners)
+            verdict = self._verdict(frame, K, observation, places, owners)
             if verdict is not None:
                 verdicts.append(verdict)
                 places = [(track, uv) for track, uv in places if track is None or track is not verdict.track]
-                places.append((verdict.track, sighting.uv_image))
+                places.append((verdict.track, observation.uv_image))
         return verdicts
 
-    def _verdict(self, frame: Frame, K: np.ndarray, sighting: Sighting, places, owners) -> Verdict | None:
+    def _verdict(self, frame: Frame, K: np.ndarray, observation: Observation, places, owners) -> Verdict | None:
         """A hand was seen: it is a tracked one, one that lost its outline, or new; None if it was seen before."""
-        relations = [relation(uv, sighting.uv_image, self._identity) for _, uv in places]
+        relations = [relation(uv, observation.uv_image, self._identity) for _, uv in places]
         if Relation.SAME in relations:
             track, uv = places[relations.index(Relation.SAME)]
-            return self._seen(track, uv, sighting) if track else None
+            return self._seen(track, uv, observation) if track else None
         for (track, uv), related in zip(places, relations):
             if track and related is Relation.NEAR and track not in owners:
-                if self._displaced(frame, K, uv, sighting):
-                    return Verdict(Kind.MOVED, sighting, track)
-        return Verdict(Kind.NEW, sighting) if len(places) < self._hands else None
+                if self._displaced(frame, K, uv, observation):
+                    return Verdict(Kind.MOVED, observation, track)
+        return Verdict(Kind.NEW, observation) if len(places) < self._hands else None
 
-    def _seen(self, track: Track, expected: np.ndarray, sighting: Sighting) -> Verdict:
-        moved = joint_distance(expected, sighting.uv_image) > self._identity.same_distance
-        return Verdict(Kind.MOVED if moved else Kind.SEEN, sighting, track)
+    def _seen(self, track: Track, expected: np.ndarray, observation: Observation) -> Verdict:
+        moved = joint_distance(expected, observation.uv_image) > self._identity.same_distance
+        return Verdict(Kind.MOVED if moved else Kind.SEEN, observation, track)
 
-    def _displaced(self, frame: Frame, K: np.ndarray, expected: np.ndarray, sighting: Sighting) -> bool:
+    def _displaced(self, frame: Frame, K: np.ndarray, expected: np.ndarray, observation: Observation) -> bool:
         """Whether a tracked hand is really the one that was seen: where it is held to be there is that one, or none.
 
         A fist before an open hand is a hand of its own.
@@ -225,7 +225,7 @@ class Finder:
         (own,) = self.observer(frame.image, [box_from_landmarks(expected)], K)
         if own.presence < self.config.min_presence:
             return True
-        return relation(own.uv_image, sighting.uv_image, self._identity) is Relation.SAME
+        return relation(own.uv_image, observation.uv_image, self._identity) is Relation.SAME
 
     def _check(self, frame: Frame, K: np.ndarray, tracks: Sequence[Track]) -> Verdict | None:
         """Ask an observer that does not see every frame about the hand that needs it most."""
@@ -236,13 +236,13 @@ class Finder:
             return None
         track = max(due, key=lambda one: (one.misses, -one.check))
         expected = track.expected(frame.time, self._crop)
-        (sighting,) = self.observer(frame.image, [box_from_landmarks(expected)], K)
+        (observation,) = self.observer(frame.image, [box_from_landmarks(expected)], K)
         others = [other.expected(frame.time, self._crop) for other in tracks if other is not track]
-        own = all(relation(uv, sighting.uv_image, self._identity) is not Relation.SAME for uv in others)
-        if own and sighting.presence >= self.config.min_presence:
-            return self._seen(track, expected, sighting)
-        gone = track.doubts and sighting.presence < self.config.gone_presence
-        return Verdict(Kind.GONE if gone else Kind.UNSEEN, sighting, track)
+        own = all(relation(uv, observation.uv_image, self._identity) is not Relation.SAME for uv in others)
+        if own and observation.presence >= self.config.min_presence:
+            return self._seen(track, expected, observation)
+        gone = track.doubts and observation.presence < self.config.gone_presence
+        return Verdict(Kind.GONE if gone else Kind.UNSEEN, observation, track)
 
     def _interval(self, track: Track) -> int:
         if track.doubts:

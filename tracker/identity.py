@@ -19,9 +19,9 @@ class IdentityConfig:
 
     A vote of probability p for a side counts 2 p - 1. switch: evidence for the other side at which a label changes;
     limit: evidence kept at most, so that a wrong start can be outvoted; drift: share of the way to limit (2 p - 1) that
-    a tracked frame's own reading moves it, as a hundred frames of one hand are no hundred witnesses; memory_s: how long a lost hand's id waits;
-    near: how far from its last place (in hand sizes) it may come back; same_distance, same_overlap: hands with joints or
-    boxes this close are one.
+    a tracked frame's own reading moves it, as a hundred frames of one hand are no hundred witnesses; memory_s: how long
+    a lost hand's id waits; near: how far from its last place (in hand sizes) it may come back; same_distance,
+    same_overlap: hands with joints or boxes this close are one.
     """
 
     switch: float = 1.5

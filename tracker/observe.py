@@ -15,7 +15,7 @@ from .types import HandBox
 
 
 @dataclass(frozen=True)
-class Sighting:
+class Observation:
     """What a box shows. uv_image (21, 2) pixels, meaningless where `presence` of a hand, in [0, 1], is low.
 
     handedness "left" | "right" of the person's real hand, with its probability in [0.5, 1].
@@ -41,7 +41,7 @@ class Observer(Protocol):
 
     every_frame: bool
 
-    def __call__(self, image: np.ndarray, boxes: Sequence[HandBox], K: np.ndarray) -> list[Sighting]: ...
+    def __call__(self, image: np.ndarray, boxes: Sequence[HandBox], K: np.ndarray) -> list[Observation]: ...
 
 
 class LandmarkObserver:
@@ -52,10 +52,10 @@ class LandmarkObserver:
     def __init__(self, landmarker: Landmarker) -> None:
         self._landmarker = landmarker
 
-    def __call__(self, image: np.ndarray, boxes: Sequence[HandBox], K: np.ndarray) -> list[Sighting]:
+    def __call__(self, image: np.ndarray, boxes: Sequence[HandBox], K: np.ndarray) -> list[Observation]:
         """One run of the landmark model a box; K is not needed."""
         marks = [self._landmarker(image, box) for box in boxes]
-        return [Sighting(one.uv_image, one.presence, one.handedness, one.handedness_score) for one in marks]
+        return [Observation(one.uv_image, one.presence, one.handedness, one.handedness_score) for one in marks]
 
 
 class NetworkObserver:
@@ -66,19 +66,19 @@ class NetworkObserver:
     def __init__(self, model: Network) -> None:
         self._estimator = Estimator(model)
 
-    def __call__(self, image: np.ndarray, boxes: Sequence[HandBox], K: np.ndarray) -> list[Sighting]:
+    def __call__(self, image: np.ndarray, boxes: Sequence[HandBox], K: np.ndarray) -> list[Observation]:
         """Of both ways the one counts in which the hand looks more like a right one."""
         sides = [(box.handedness,) if box.handedness else SIDES for box in boxes]
         ways = [replace(box, handedness=side) for box, two in zip(boxes, sides) for side in two]
         hands = iter(self._estimator(image, ways, K))
-        return [_sighting([next(hands) for _ in two]) for two in sides]
+        return [_observation([next(hands) for _ in two]) for two in sides]
 
 
-def _sighting(ways: list[Hand]) -> Sighting:
+def _observation(ways: list[Hand]) -> Observation:
     best, *others = sorted(ways, key=lambda hand: -hand.estimate.right)
     fits = float(np.mean([best.estimate.right, *(1 - hand.estimate.right for hand in others)]))
     side = best.box.handedness
-    return Sighting(
+    return Observation(
         uv_image=best.uv_image,
         presence=best.estimate.presence,
         handedness=side if fits >= 0.5 else other_side(side),

@@ -35,17 +35,16 @@ class View:
     """How a picture is shown to the palm network.
 
     pad: black border in shares of the picture's sides all round, because a hand that fills the picture is missed
-    otherwise; negative: only the picture's middle, for small hands. turn: quarter turns clockwise, for hands that
-    hang or lie.
+    otherwise. turn: degrees clockwise, for hands that hang, lie or are held aslant.
     """
 
     pad: float = 0.0
-    turn: int = 0
+    turn: float = 0.0
 
 
 PLAIN = View()
-#: The other views in which hands turned up that the plain one misses, the most helpful first.
-OTHER_VIEWS = (View(0.25), View(turn=1), View(turn=3), View(turn=2), View(0.75), View(-0.2))
+#: The other views in which hands turned up that the plain one misses.
+OTHER_VIEWS = (View(0.25), *(View(turn=turn) for turn in (-45.0, 45.0, 90.0, -90.0, 180.0)), View(0.75))
 ALL_VIEWS = (PLAIN, *OTHER_VIEWS)
 
 

@@ -13,7 +13,7 @@ from .crop import CropConfig
 from .estimate import Estimator, Hand, Network, Presence, PresenceConfig, presence
 from .find import Detector, FindConfig, Finder, Kind, Verdict
 from .identity import HandednessVote, IdentityConfig, Ids, LostHand, Relation, relation, settle_sides
-from .observe import Landmarker, Sighting, observer_for
+from .observe import Landmarker, Observation, observer_for
 from .smooth import SmoothConfig
 from .track import Track
 from .types import Frame, HandBox, HandPose
@@ -117,7 +117,7 @@ class Tracker:
         settle_sides([track.vote for track in self._tracks])
 
     def _find_again(self, frame: Frame, K: np.ndarray, lost: Sequence[Track], kept: list[Pair]) -> list[Pair]:
-        """Hands were lost in this very frame: find them, or others, before it is over. All pairs that there are then."""
+        """Hands were lost in this very frame: find them, or others, before it is over. Returns all pairs."""
         fixed = len(self._tracks)
         placed = self._apply(frame, self._finder.find_again(frame, K, self._tracks))
         found = {track.id for track in self._tracks}
@@ -132,23 +132,23 @@ class Tracker:
         """Do what the finder's verdicts say. Returns the tracks that are new or elsewhere than before."""
         placed = []
         for verdict in verdicts:
-            track, sighting = verdict.track, verdict.sighting
+            track, observation = verdict.track, verdict.observation
             if verdict.kind is Kind.GONE:
                 self._lose(track)
             elif verdict.kind is Kind.UNSEEN:
-                track.unseen(frame, sighting.presence < self.config.find.gone_presence)
+                track.unseen(frame, observation.presence < self.config.find.gone_presence)
             else:
-                track = track or self._begin(frame, sighting)
-                sure = sighting.presence >= self.config.find.sure_presence
-                track.seen(sighting, verdict.kind is Kind.MOVED, frame, self.config.find.trust if sure else 0)
+                track = track or self._begin(frame, observation)
+                sure = observation.presence >= self.config.find.sure_presence
+                track.seen(observation, verdict.kind is Kind.MOVED, frame, self.config.find.trust if sure else 0)
                 placed += [track] if verdict.kind is not Kind.SEEN else []
         return placed
 
-    def _begin(self, frame: Frame, sighting: Sighting) -> Track:
+    def _begin(self, frame: Frame, observation: Observation) -> Track:
         """A hand that was not tracked: one that was lost a short while ago, or a new one."""
-        lost = self._ids.recall(sighting.uv_image, sighting.handedness, frame.time)
+        lost = self._ids.recall(observation.uv_image, observation.handedness, frame.time)
         vote = lost.vote if lost else HandednessVote(self.config.identity)
-        track = Track(vote, sighting.uv_image, frame.time, lost.id if lost else 0)
+        track = Track(vote, observation.uv_image, frame.time, lost.id if lost else 0)
         self._tracks.append(track)
         return track
 
@@ -186,7 +186,7 @@ class Tracker:
         return kept
 
     def _shown(self, frame: Frame, track: Track, hand: Hand) -> Presence:
-        """What a crop shows; an observer that was sure a short while ago outweighs doubts, not the network's own word."""
+        """What a crop shows. An observer that was sure a short while ago outweighs doubts, not the network's word."""
         shown = presence(hand.estimate, track.followed, self.config.presence)
         trusted = hand.estimate.presence is None and frame.index < track.trust
         return Presence.PRESENT if shown is Presence.DOUBTFUL and trusted else shown

@@ -11,7 +11,7 @@ from ..models.joints import ROOT
 from .crop import CropConfig, ahead, crop_box, moving_factor
 from .estimate import Hand, score
 from .identity import HandednessVote
-from .observe import Sighting
+from .observe import Observation
 from .smooth import PoseSmoother, SmoothConfig
 from .types import Frame, HandBox, HandPose
 
@@ -57,12 +57,12 @@ class Track:
         box = crop_box(uv, moving_factor(factor, moved, config), last_roll, config)
         return replace(box, handedness=self.vote.label)
 
-    def seen(self, sighting: Sighting, moved: bool, frame: Frame, trust: int) -> None:
+    def seen(self, observation: Observation, moved: bool, frame: Frame, trust: int) -> None:
         """The observer sees this hand; moved: elsewhere than it was held to be. trust: frames."""
-        self.vote.add(sighting.handedness, sighting.handedness_score)
+        self.vote.add(observation.handedness, observation.handedness_score)
         self.check, self.doubts, self.trust = frame.index, 0, frame.index + trust
         if moved:
-            self.uv_image, self.time = sighting.uv_image, frame.time
+            self.uv_image, self.time = observation.uv_image, frame.time
             self.velocity, self.box, self.smoother, self.misses = np.zeros(2), None, None, 0
 
     def unseen(self, frame: Frame, doubted: bool) -> None:

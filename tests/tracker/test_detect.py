@@ -144,7 +144,7 @@ def test_landmarks_return_to_the_picture(roll):
 
 
 @pytest.mark.parametrize("size", [(640, 480), (544, 960), (1, 1)])
-@pytest.mark.parametrize("pad", [0.0, 0.25, -0.2])
+@pytest.mark.parametrize("pad", [0.0, 0.25])
 def test_letterbox_centers_the_bordered_picture(size, pad):
     width, height = size
     to_input = letterbox(width, height, View(pad))
@@ -155,10 +155,10 @@ def test_letterbox_centers_the_bordered_picture(size, pad):
 
 
 def test_letterbox_turns_clockwise():
-    to_input = letterbox(640, 480, View(turn=1))
+    to_input = letterbox(640, 480, View(turn=90))
     assert_allclose(to_input @ [0, 0, 1], [168, 0], atol=1e-9)  # the upper left corner comes to the upper right
     assert_allclose(to_input @ [640, 0, 1], [168, 192], atol=1e-9)
-    assert_allclose(letterbox(640, 480, View(turn=2)) @ [0, 0, 1], [192, 168], atol=1e-9)
+    assert_allclose(letterbox(640, 480, View(turn=180)) @ [0, 0, 1], [192, 168], atol=1e-9)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (480, 640), (4320, 7680)])
@@ -248,18 +248,15 @@ def test_a_hand_that_fills_the_picture_is_found_with_a_border(detector, landmark
 
 @pytest.mark.parametrize("view", ALL_VIEWS)
 def test_every_view_shows_a_hand_at_the_same_place(view, detector):
-    """Of a picture turned the other way, so that the view stands as the plain one does."""
-    image = read_picture("ge-real-a/images/00124.jpg")
-    image = np.pad(image, ((96, 96), (96, 96), (0, 0)))  # so that the view of the middle shows all of the hand
+    """Of a picture turned the other way, so that in the view the hand stands as in the plain one."""
+    image = np.pad(read_picture("ge-real-a/images/00124.jpg"), ((64, 64), (64, 64), (0, 0)))
     (plain,) = detector.detect(image, views=(PLAIN,))
-    turned = np.ascontiguousarray(np.rot90(image, view.turn))  # counter-clockwise
-    (box,) = detector.detect(turned, views=(view,))
-    size = np.array(image.shape[1::-1])
-    center = palm.rotation(view.turn * np.pi / 2) @ (box.center - size / 2) + size / 2
-    assert_allclose(center, plain.center, atol=0.1 * plain.side)
+    middle, turn = np.array(image.shape[1::-1]) / 2, palm.rotation(np.deg2rad(view.turn))
+    back = np.column_stack([turn.T, middle - turn.T @ middle])
+    (box,) = detector.detect(cv2.warpAffine(image, back, image.shape[1::-1]), views=(view,))
+    assert_allclose(turn @ (box.center - middle) + middle, plain.center, atol=0.1 * plain.side)
     assert_allclose(box.side, plain.side, rtol=0.15)
-    angle = box.roll + view.turn * np.pi / 2 - plain.roll
-    assert abs(np.angle(np.exp(1j * angle))) < 0.25
+    assert abs(np.angle(np.exp(1j * (box.roll + np.deg2rad(view.turn) - plain.roll)))) < 0.25
 
 
 def test_left_hands_are_left_and_mirrored_ones_right(detector, landmarker):

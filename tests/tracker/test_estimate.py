@@ -135,8 +135,8 @@ def test_presence(seen, tracked, expected):
         (0.4, 0.9, True, Presence.PRESENT),
         (0.2, 0.9, True, Presence.DOUBTFUL),
         (0.05, 0.9, True, Presence.ABSENT),
-        (0.96, 0.2, False, Presence.PRESENT),
-        (0.9, 0.2, True, Presence.DOUBTFUL),
+        (0.99, 0.3, False, Presence.DOUBTFUL),  # a face may look like a hand as long as nobody asks for its joints
+        (0.99, 0.2, True, Presence.DOUBTFUL),
         (0.99, 0.05, True, Presence.ABSENT),
     ],
 )

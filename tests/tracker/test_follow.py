@@ -230,7 +230,7 @@ def test_installed_used_and_rolled_back_without_dropping_the_hand(film, put, cap
 def test_the_box_follows_the_new_crop_factor(film, put, caplog):
     caplog.set_level(logging.INFO)
     put(0.6, crop_factor=2.0)
-    change = (lambda: put(0.7, size=96, crop_factor=1.25), changed_log(caplog, 1))
+    change = (lambda: put(0.7, size=96, crop_factor=1.5), changed_log(caplog, 1))
     settled = [(lambda: None, always)] * 4  # frames until the box comes from the toy's answers, not from the detector
     _, lines = film([*settled, change], model="anna", smooth=False)
     new = scores(lines).index(0.7) + 1

@@ -1,4 +1,4 @@
-"""The released model on real videos, where they are: one hand, one id, the right side, no frame without it."""
+"""The released models on real videos, where they are: one hand, one id, the right side, no frame without it."""
 
 import os
 from itertools import islice
@@ -16,14 +16,15 @@ REAL = Path(os.environ.get("SEMIHAND_SHARED", Path(__file__).resolve().parents[2
 FRAMES = 40
 
 
-@pytest.mark.skipif(not (WEIGHTS / "lite.onnx").is_file(), reason="the released model is not here")
+@pytest.mark.parametrize("model", ["lite", "base"])
 @pytest.mark.parametrize("name", ["webcam-a.mp4", "phone-b.mp4", "webcam-dark-c.mp4"])
-def test_one_hand_stays_one_hand(name):
+def test_one_hand_stays_one_hand(name, model):
     path = REAL / name
-    if not path.is_file():
-        pytest.skip(f"{path} is not here")
+    for file in (path, WEIGHTS / f"{model}.onnx"):
+        if not file.is_file():
+            pytest.skip(f"{file} is not here")
     landmarker = HandLandmarker(threads=1)
-    tracker = Tracker(open_model("lite", "cpu", threads=1), HandDetector(threads=1), landmarker)
+    tracker = Tracker(open_model(model, "cpu", threads=1), HandDetector(threads=1), landmarker)
     found = []
     with VideoFile(path) as source:
         for frame in islice(source.frames(), FRAMES):

@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from semihand.tracker.estimate import PresenceConfig
-from semihand.tracker.find import FindConfig
+from semihand.tracker.find import FindConfig, Kind
 from semihand.tracker.palm import ALL_VIEWS, OTHER_VIEWS, PLAIN
 from semihand.tracker.pipeline import STAGES, Tracker, TrackerConfig
 from semihand.tracker.types import Frame
@@ -152,14 +152,14 @@ def test_doubtful_frames_are_forgiven_three_times(world, plant):
     assert ids(tracker.step(world.frame())) == [1]
 
 
-def test_who_sees_a_hand_for_sure_outweighs_the_networks_doubts(world, plant, tracker):
+def test_the_landmark_model_outweighs_the_networks_doubts(world, plant, tracker):
+    if world.verdicts:
+        pytest.skip("for networks without verdicts")
     hand = plant("a", 0.0, 0.1, sure=0.2)
     for _ in range(60):
         assert ids(tracker.step(world.frame())) == [1]
-    if world.verdicts:
-        assert world.calls["landmark"] == 0
-    else:  # One look, and then a check in the frame after each stretch of trust.
-        assert 5 <= world.calls["landmark"] <= 8 + world.calls["detect"]
+    # One look, and then a check in the frame after each stretch of trust.
+    assert 5 <= world.calls["landmark"] <= 8 + world.calls["detect"]
     hand.sure = 0.05  # but where the network sees none, there is none
     assert tracker.step(world.frame()) == []
 
@@ -250,7 +250,7 @@ def test_two_people_have_two_rights(world, plant, tracker):
 
 def test_a_tracked_thing_that_is_no_hand_is_dropped(world, plant):
     if world.verdicts:
-        pytest.skip("such a network says it itself")
+        pytest.skip("for networks without verdicts")
     find = FindConfig(vote_every=2, check_every=2)
     tracker = Tracker(world, world, world, replace(RAW, find=find))
     hand = plant("a", 0.0, 0.1)
@@ -366,6 +366,18 @@ def test_a_network_of_the_other_kind_takes_over_between_two_frames(world, plant)
             assert sides(tracker.step(world.frame())) == {1: "right"}
     hand.shown = False
     assert tracker.step(world.frame()) == []
+
+
+def test_the_finder_says_and_changes_nothing(world, plant, tracker):
+    hand = plant("a", 0.0, 0.1)
+    tracker.step(world.frame())
+    (track,) = tracker._tracks
+    track.misses, track.uv_image = 1, hand.uv + 120  # lost its outline
+    before = dict(vars(track))
+    (verdict,) = tracker._finder.find(world.frame(), tracker.intrinsics(world.image), tracker._tracks, False)[-1:]
+    assert verdict.track is track and verdict.kind is Kind.MOVED
+    assert np.abs(verdict.observation.uv_image - hand.uv).max() < 2.0
+    assert all(vars(track)[name] is value for name, value in before.items()) and tracker._tracks == [track]
 
 
 def test_reset_starts_over(world, plant, tracker):
