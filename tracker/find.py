@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -78,7 +79,9 @@ class Verdict:
 class Finder:
     """Runs the palm model and the observer where needed, and says what follows; changes no track.
 
-    `ms` is what they cost since `find` was called; `observer` may be changed between two frames.
+    `ms` is what they cost since `find` was called; `observer` may be changed between two frames. While hands are
+    followed and others are wanted, the palm model looks beside the network and is heard at the next frame, so that it
+    delays none.
     """
 
     def __init__(
@@ -92,6 +95,7 @@ class Finder:
     ) -> None:
         self.config, self.observer, self.ms = config, observer, 0.0
         self._detector = detector
+        self._beside = ThreadPoolExecutor(1, "palm model")
         self._hands, self._crop, self._identity = hands, crop, identity
         self.reset()
 
@@ -99,6 +103,7 @@ class Finder:
         """The next frame is looked at as the first one, from all sides."""
         self._since_look = self.config.look_every
         self._looks = 0
+        self._pending: Future[list[HandBox]] | None = None
 
     def inside(self, uv_image: np.ndarray, frame: Frame) -> bool:
         """Whether enough of a hand's box lies in the picture."""
@@ -113,8 +118,15 @@ class Finder:
         self.ms = 0.0
         self._since_look += 1
         with self._timed():
+            pending, self._pending = self._pending, None
+            urgent = not tracks or waiting or any(track.misses for track in tracks)
             if self._due(tracks, waiting):
-                return self._look(frame, K, tracks)
+                if urgent or not self.observer.every_frame:
+                    return self._look(frame, K, tracks)
+                self._since_look = 0
+                self._pending = self._beside.submit(self._detector.detect, frame.image, self._hands, self._views(tracks))
+            if pending and not urgent:
+                return self._judge(frame, K, tracks, pending.result())
             checked = self._check(frame, K, tracks)
             if checked is None or checked.kind in (Kind.SEEN, Kind.MOVED):
                 return [checked] if checked else []
@@ -164,7 +176,10 @@ class Finder:
     def _look(self, frame: Frame, K: np.ndarray, tracks: Sequence[Track]) -> list[Verdict]:
         """Run the palm model; what it finds beside the tracked hands, and of those with misses, is looked at."""
         self._since_look = 0
-        boxes = self._detector.detect(frame.image, self._hands, self._views(tracks))
+        return self._judge(frame, K, tracks, self._detector.detect(frame.image, self._hands, self._views(tracks)))
+
+    def _judge(self, frame: Frame, K: np.ndarray, tracks: Sequence[Track], boxes: Sequence[HandBox]) -> list[Verdict]:
+        """What follows from the palm model's boxes, which may be those of the frame before."""
         owners = [self._owner(box, tracks, frame.time) for box in boxes]
         unclear = [box for box, owner in zip(boxes, owners) if owner is None or owner.misses]
         observations = self.observer(frame.image, unclear, K)

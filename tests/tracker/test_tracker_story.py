@@ -1,5 +1,6 @@
 """Stories, frame by frame, in a world with planted hands: ids, sides, loss, and when the detector runs."""
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -421,3 +422,23 @@ def test_focal_length_scales_depth(world, plant):
 def test_refuses_senseless_configurations(values):
     with pytest.raises(ValueError, match="A tracker needs"):
         TrackerConfig(**values)
+
+
+def test_looking_for_a_second_hand_delays_no_frame(world, plant, monkeypatch):
+    """The palm model's answer is heard when it comes: at the next frame, which waits for it."""
+    if not world.verdicts:
+        pytest.skip("for networks that have verdicts")
+    plant("a", -0.15, 0.1)
+    tracker, answered, detect = Tracker(world, world, None, RAW), threading.Event(), world.detect
+    tracker.step(world.frame())
+
+    def slow(*arguments):
+        assert answered.wait(20)
+        return detect(*arguments)
+
+    monkeypatch.setattr(world, "detect", slow)
+    plant("b", 0.15, 0.1, side="left")
+    for _ in range(FindConfig().look_every):
+        assert ids(tracker.step(world.frame())) == [1]  # the last of these frames looked, and did not wait
+    answered.set()
+    assert ids(tracker.step(world.frame())) == [1, 2]
