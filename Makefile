@@ -3,13 +3,19 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test benchmarks clean
+.PHONY: demo test check benchmarks clean
 
 demo: $(VENV)/run.ready
 	$(BIN)/semihand demo
 
 test: $(VENV)/test.ready
 	$(BIN)/python -m pytest
+
+# Lint, format and types.
+check: $(VENV)/check.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy tracker models errors.py text.py __init__.py
 
 # The figures of BENCHMARKS.md and README.md: make benchmarks ARGS="--only tracking --mediapipe-task FILE"
 benchmarks: $(VENV)/test.ready
@@ -21,11 +27,15 @@ $(VENV)/pip.ready:
 	touch $@
 
 $(VENV)/run.ready: $(VENV)/pip.ready pyproject.toml constraints.txt
-	$(BIN)/python -m pip install -q -c constraints.txt -e .
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[synth]"
 	touch $@
 
 $(VENV)/test.ready: $(VENV)/pip.ready pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -q -c constraints.txt -e ".[train,test]"
+	touch $@
+
+$(VENV)/check.ready: $(VENV)/pip.ready pyproject.toml constraints.txt
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[check]"
 	touch $@
 
 clean:

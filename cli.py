@@ -13,8 +13,9 @@ from . import __version__
 from .commands.doors import Doors, TrackCommand
 from .errors import SemihandError
 
-#: Modules of the extra [train]; without them tracking works, training and export don't.
-TRAIN_MODULES = ("torch", "onnx", "safetensors", "tensorboard", "matplotlib", "scipy")
+#: Modules that tracking does not need, and the extras that bring them.
+EXTRAS = dict.fromkeys(("torch", "onnx", "safetensors", "tensorboard", "scipy"), "train")
+EXTRAS |= {"numba": "synth", "matplotlib": "report"}
 
 app = typer.Typer(
     name="semihand",
@@ -75,7 +76,8 @@ def main() -> None:
         typer.echo(f"semihand: {error}", err=True)
         sys.exit(1)
     except ModuleNotFoundError as error:
-        if debug or error.name not in TRAIN_MODULES:
+        if debug or error.name not in EXTRAS:
             raise
-        typer.echo(f"semihand: This command needs {error.name}: pip install -c constraints.txt -e .[train]", err=True)
+        extra = EXTRAS[error.name]
+        typer.echo(f"semihand: This command needs {error.name}: pip install -c constraints.txt -e .[{extra}]", err=True)
         sys.exit(1)

@@ -41,6 +41,7 @@ def examine() -> Iterator[Finding]:
     yield _cameras()
     yield _display()
     yield _data_folder()
+    yield _extra("rendering", ("numba",), "synth", "demo, bench and synth")
     yield _extra("training", ("torch", "onnx", "safetensors"), "train", "pretrain, adapt and export")
     yield _extra("rerun", ("rerun-sdk",), "rerun", "track --viewer rerun")
     yield _extra(
@@ -59,7 +60,7 @@ def _packages() -> Finding:
     opencv = (
         _version("opencv-python") or _version("opencv-python-headless") or _version("opencv-contrib-python")
     )
-    found = {"numpy": _version("numpy"), "opencv-python": opencv, "numba": _version("numba")}
+    found = {"numpy": _version("numpy"), "opencv-python": opencv}
     missing = [name for name, number in found.items() if number is None]
     if missing:
         return Finding(

@@ -41,6 +41,6 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> 
         grid.add_column(Text(name), justify="left" if i < left else "right", no_wrap=True)
     for row in rows:
         grid.add_row(*map(Text, row))
-    console = Console(file=io.StringIO(), width=_WIDTH, color_system=None, legacy_windows=False)
-    console.print(grid)
-    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
+    drawn = io.StringIO()
+    Console(file=drawn, width=_WIDTH, color_system=None, legacy_windows=False).print(grid)
+    return "\n".join(line.rstrip() for line in drawn.getvalue().splitlines())

@@ -47,6 +47,8 @@ def evaluate(
     if bool(data) == bool(video):
         raise typer.BadParameter("Give either --data (labelled pictures) or --video (a video without labels).")
     _refuse(of_data if video else of_video, "--data" if video else "--video")
+    if video or report:
+        import matplotlib  # noqa: F401  (said now, and not when all is measured)
     if details and as_json:
         raise typer.BadParameter("--json holds all details: leave --details out.")
     if video is not None:

@@ -15,11 +15,11 @@ import numpy as np
 from tqdm import tqdm
 
 from ..errors import SemihandError
-from ..text import table
 from ..models.joints import BONES, INDEX_MCP, JOINT_NAMES, LITTLE_MCP, MIDDLE_MCP, WRIST
 from ..synth.background import load_pictures
 from ..synth.scene import Sample, SceneConfig, SceneRenderer
 from ..synth.sensor import SensorConfig
+from ..text import table
 from .labels.predict import HandFinder
 from ..tracker.text import write
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from time import monotonic, sleep
 
 from ..errors import SemihandError
 
-if os.name == "nt":
+if sys.platform == "win32":
     import msvcrt
 else:
     import fcntl
@@ -50,7 +51,7 @@ def exclusive(folder: Path, seconds: float = 60.0) -> Iterator[None]:
 def _lock(file) -> bool:
     """Take the lock if it is free. BlockingIOError and PermissionError mean that it is not."""
     try:
-        if os.name == "nt":
+        if sys.platform == "win32":
             file.seek(0)
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
         else:
@@ -62,7 +63,7 @@ def _lock(file) -> bool:
 
 def _unlock(file) -> None:
     """Said, not left to closing: a forked child may share the file and live on."""
-    if os.name == "nt":
+    if sys.platform == "win32":
         file.seek(0)
         msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
     else:
@@ -97,7 +98,7 @@ def copy_synced(source: Path, target: Path) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Wait until the folder's own entries are on the disk (Windows has no call for that)."""
-    if os.name == "nt":
+    if sys.platform == "win32":
         return
     handle = os.open(folder, os.O_RDONLY)
     try:

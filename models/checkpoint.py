@@ -5,12 +5,10 @@ from __future__ import annotations
 import io
 import os
 import pickle
-import platform
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +18,8 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from .. import __version__
 from ..errors import SemihandError
+from ..provenance import date, versions
 from .joints import PRIOR_BONE_LENGTHS
 from .model_file import METADATA_KEY, ModelInfo
 from .network import Hourglass, NetworkConfig
@@ -69,21 +67,8 @@ def describe(
 
 def provenance(command: str, seed: int, samples_seen: int, **more: Any) -> dict[str, Any]:
     """How weights came to be: command, seed, samples seen, the date (UTC) and versions; `more` is added."""
-    versions = {
-        "semihand": __version__,
-        "python": platform.python_version(),
-        "torch": str(torch.__version__),
-        "numpy": np.__version__,
-    }
-    date = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    return {
-        "command": command,
-        "seed": seed,
-        "samples_seen": samples_seen,
-        "date": date,
-        "versions": versions,
-        **more,
-    }
+    made = {"command": command, "seed": seed, "samples_seen": samples_seen, "date": date(), "versions": versions()}
+    return made | more
 
 
 @contextmanager

@@ -216,7 +216,7 @@ def rank_correlation(x, y) -> float:
     pairs = pairs[np.isfinite(pairs).all(axis=1)]
     if len(pairs) < 2 or (np.ptp(pairs, axis=0) == 0).any():
         return float("nan")
-    return float(np.corrcoef(*map(_ranks, pairs.T))[0, 1])
+    return float(np.corrcoef(_ranks(pairs[:, 0]), _ranks(pairs[:, 1]))[0, 1])
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:

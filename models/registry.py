@@ -115,7 +115,7 @@ def install(
         check_weights(Path(checkpoint))
     with _changing(f"{name} was not installed") as folder:
         home = _home(folder, name)
-        number = _add_version(home, Path(onnx_file), checkpoint and Path(checkpoint), origin)
+        number = _add_version(home, Path(onnx_file), Path(checkpoint) if checkpoint else None, origin)
         try:
             _point(home, number)
         except OSError:

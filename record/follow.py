@@ -11,7 +11,6 @@ from ..tracker.detect import LandmarkResult
 from ..tracker.find import Detector
 from ..tracker.observe import Landmarker
 from ..tracker.identity import HandednessVote, IdentityConfig
-from ..tracker.observe import Landmarker
 from ..tracker.palm import box_from_landmarks
 from ..tracker.types import HandBox
 

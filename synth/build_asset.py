@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from ..models.joints import FINGERS, JOINT_ORDER, MIDDLE_MCP, PARENTS, THUMB_CMC
+from ..models.joints import JOINT_ORDER, MIDDLE_MCP, THUMB_CMC
 
 #: Skinning bones of the asset: 0 palm, 1 + 3 f + j phalanx j of finger f (the thumb's first is its metacarpal), 16 forearm.
 NUM_BONES = 17

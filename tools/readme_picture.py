@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from semihand.errors import SemihandError
-from semihand.evaluate.live import open_tracker
+from semihand.tracker.open import HandTracker
 from semihand.tracker.draw import Look, draw
 from semihand.tracker.files import VideoFile
 from semihand.tracker.scene import side_by_side
@@ -43,7 +43,7 @@ def main() -> None:
 
 def film_pictures(options: argparse.Namespace) -> list[np.ndarray]:
     """The pictures (H, W, 3) BGR of the stretch. Every frame is tracked; those that fit the rate are kept."""
-    trackers = [open_tracker(name, "cpu", 1) for name in (options.before, options.after)]
+    trackers = [HandTracker(name, device="cpu", hands=1) for name in (options.before, options.after)]
     pictures: list[np.ndarray] = []
     with VideoFile(options.film) as film:
         for frame in film.frames():

@@ -12,9 +12,9 @@ import json
 import logging
 from pathlib import Path
 
+from ... import provenance
 from ...errors import SemihandError
 from ...models.checkpoint import atomic_file
-from .. import machine
 
 log = logging.getLogger(__name__)
 
@@ -128,6 +128,6 @@ class Results:
             if differing := [name for name in recipe if other.get(name) != recipe[name]]:
                 was = ", ".join(f"{name} was {other.get(name)}, now {recipe[name]}" for name in differing)
                 raise SemihandError(f"{self.path} was measured otherwise on {data['name']}: {was}. Give another --results.")
-        starts.append(machine.record() | {"data": data, "recipe": recipe})
+        starts.append(provenance.record() | {"data": data, "recipe": recipe})
         with atomic_file(self.provenance) as temporary:
             temporary.write_text(json.dumps({"starts": starts}, indent=1), encoding="utf-8")

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from ... import text
-
 from .published import TABLE_1, comparison
 from .results import ALL_METRICS, PARTS, Line
 from .rows import CONTROLS, ROWS

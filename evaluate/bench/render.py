@@ -9,10 +9,11 @@ from time import perf_counter
 import cv2
 from tqdm import tqdm
 
+from ... import provenance
 from ...errors import SemihandError
-from ...text import table
+from ...models.model_file import usable_cores
 from ...synth.scene import SceneConfig, SceneRenderer
-from .. import machine
+from ...text import table
 from .report import machine_lines
 
 _WARM_UP = 6
@@ -30,7 +31,7 @@ class RenderOptions:
 
 def run_render_bench(options: RenderOptions = RenderOptions()) -> dict:
     """Measure; returns what `semihand bench --render --json` prints. Raises SemihandError where a process dies."""
-    report = {"schema": 1, "kind": "render", **machine.record(), "runs": []}
+    report = {"schema": 1, "kind": "render", **provenance.record(), "runs": []}
     todo = [(size, workers) for size in options.sizes for workers in options.workers or _doublings()]
     for size, workers in tqdm(todo, desc="rendering", disable=None, leave=False):
         rate = render_speed(size, workers, options.seconds)
@@ -42,7 +43,7 @@ def run_render_bench(options: RenderOptions = RenderOptions()) -> dict:
 
 
 def _doublings() -> list[int]:
-    cores = machine.hardware()["usable_cores"] or 1
+    cores = usable_cores()
     return sorted({2**power for power in range(cores.bit_length()) if 2**power <= cores} | {cores})
 
 

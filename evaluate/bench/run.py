@@ -14,6 +14,7 @@ from time import perf_counter
 import numpy as np
 import onnxruntime
 
+from ... import provenance
 from ...errors import SemihandError
 from ...models.model_file import default_threads, open_model
 from ...tracker.draw import draw
@@ -22,7 +23,6 @@ from ...tracker.open import HandTracker
 from ...tracker.pipeline import Tracker
 from ...tracker.types import Frame
 from ...tracker.video import VideoSink
-from .. import machine
 from ...progress import Progress
 from .fresh import FreshRun, fresh_run
 from .rates import network_times, offline_rate
@@ -64,7 +64,7 @@ def run_bench(options: BenchOptions = BenchOptions()) -> dict:
         raise SemihandError(
             f"The rendered clip shows two hands at most, not {max(options.hands)}: name a --video."
         )
-    report = {"schema": SCHEMA, "kind": "track", **machine.record()}
+    report = {"schema": SCHEMA, "kind": "track", **provenance.record()}
     tracker = HandTracker(options.model, device=options.device, hands=1)  # a wrong name is told before the work
     report["model"] = _model_record(tracker, options)
     with tempfile.TemporaryDirectory() as folder:

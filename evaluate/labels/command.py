@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from ...datasets.labels import joints_of_label, label_square
+from ... import provenance
 from ...datasets.open import open_dataset
 from ...datasets.sequence import Sequence
 from ...errors import SemihandError
 from ...models.camera import crop_camera, default_intrinsics, warp_crop
 from ...models.model_file import Model, open_model
-from .. import machine
 from . import tables
 from .overlay import by_error, write_overlays
 from .page import Example, write_evaluation
@@ -177,4 +177,4 @@ def _header(models: dict[str, Model], options: EvalOptions) -> dict:
         for name, model in models.items()
     ]
     sets = {"format": options.format, "split": options.split, "reader": options.reader}
-    return {**machine.record(), "crop": options.crop, **sets, "models": told}
+    return {**provenance.record(), "crop": options.crop, **sets, "models": told}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ...text import tick
 from ...report.plots import Series, bar_groups, line_plot
+from ...text import tick
 
 #: Metrics that bars may show, the most telling first: title and unit, factor of the value.
 MEASURES = (

@@ -17,13 +17,12 @@ from time import perf_counter
 import cv2
 import numpy as np
 
+from ... import provenance, text
 from ...datasets.labels import label_box, label_square
 from ...datasets.open import open_dataset
 from ...datasets.sequence import Sequence, SequenceFrame
-from ... import text
 from ...errors import SemihandError
 from ...models.model_file import open_model
-from .. import machine
 from ..bench.report import machine_lines
 from ..labels.predict import PROTOCOLS, HandFinder, Prediction, lift_weak, matching, predict_frames
 from ..labels.run import Result, evaluate_predictions
@@ -80,7 +79,7 @@ def peer_table(options: PeerOptions, as_json: bool = False) -> str:
 def run_peers(options: PeerOptions) -> tuple[dict, dict[str, list[Result]]]:
     """The report that `semihand peers --json` prints, and {contestant: a result of every set}."""
     sequences = [open_dataset(folder) for folder in options.data]
-    report = {"schema": SCHEMA, "kind": "peers", **machine.record(), "crop": options.crop, "sets": []}
+    report = {"schema": SCHEMA, "kind": "peers", **provenance.record(), "crop": options.crop, "sets": []}
     results: dict[str, list[Result]] = {}
     with ExitStack() as stack:
         stack.enter_context(_one_thread_of_opencv())

@@ -10,9 +10,9 @@ import numpy as np
 
 from ...models.joints import FINGERS
 from ...report import hand_tiles
-from ...text import number
 from ...report.page import definitions, page, section, table
 from ...report.plots import bar_groups
+from ...text import number
 from .figures import FIGURES, best
 from .plots import histogram, presence_strip, timeline
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ... import provenance
 from ...errors import SemihandError
 from ...progress import Progress
 from ...tracker.files import VideoFile
 from ...tracker.open import HandTracker
 from ...tracker.run import stop_on_signal
-from .. import machine
 from . import files
 from .figures import FIGURES, text_table
 from .measures import (
@@ -122,7 +122,7 @@ def _watch(options: VideoEvalOptions, source: VideoFile, watched: list[Watched],
 def _document(options, source: VideoFile, watched: Sequence[Watched], times, notes, size) -> dict:
     """Everything but the frames, as plain JSON."""
     return {
-        "schema": SCHEMA, "kind": files.KIND, **machine.record(),
+        "schema": SCHEMA, "kind": files.KIND, **provenance.record(),
         "video": _video_record(options.video, source, times, size),
         "tracker": {"hands": options.hands, "focal_px": options.focal, "smoothing": "as in semihand track"},
         "samples": {"frames": len(times[:: _step(options, source)]), "one_of": _step(options, source),

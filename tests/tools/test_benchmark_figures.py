@@ -28,7 +28,7 @@ def tools_on_the_path():
 
 @pytest.fixture
 def parts():
-    names = ("benchmarks", "figures.pages", "figures.store", "figures.measure", "figures.tables", "figures.definitions")
+    names = ("benchmarks", "figures.pages", "figures.store", "figures.tables", "figures.definitions")
     benchmarks, *modules = map(importlib.import_module, names)
     return type("Parts", (), {"benchmarks": benchmarks} | {m.__name__.split(".")[1]: m for m in modules})
 
@@ -86,12 +86,12 @@ def test_a_figure_never_measured_keeps_its_text(parts, project):
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("<!-- figures:speeed -->\n<!-- /figures:speeed -->\n", "README.md, line 1: no figure is called 'speeed'"),
-        ("\n<!-- figures:fingertips -->\n", "figures:fingertips --> is never closed"),
-        ("<!-- /figures:fingertips -->\n", "inside of, or without"),
-        ("<!-- figures:fingertips -->\n<!-- figures:peers -->\n", "line 2: .* inside of, or without"),
-        ("<!-- figures:fingertips -->\n<!-- /figures:peers -->\n", "line 2: .* inside of, or without"),
-        ("text <!-- figures:fingertips -->\n", "a line of its own"),
+        ("<!-- figures:speeed -->\n<!-- /figures:speeed -->\n", "README.md: no figure is called 'speeed'"),
+        ("\n<!-- figures:fingertips -->\n", "without its other half"),
+        ("<!-- /figures:fingertips -->\n", "without its other half"),
+        ("<!-- figures:fingertips -->\n<!-- figures:peers -->\n<!-- /figures:peers -->\n", "without its other half"),
+        ("<!-- figures:fingertips -->\n<!-- /figures:peers -->\n", "without its other half"),
+        ("text <!-- figures:fingertips -->\n<!-- /figures:fingertips -->\n", "a line of its own"),
     ],
 )
 def test_wrong_markers_are_errors_and_no_page_is_written(parts, project, text, message, caplog):
@@ -152,30 +152,29 @@ def test_a_failing_command_keeps_the_old_figure(parts, project, caplog):
     assert (project / "benchmarks/accuracy-real.json").read_text() == before
 
 
-def test_speed_is_not_measured_on_a_busy_machine(parts, project, monkeypatch, caplog):
-    monkeypatch.setattr(parts.measure, "busy_share", lambda: 0.5)
-    assert parts.benchmarks.main(["--only", "rendering"], project) == 1
-    assert "machine is busy" in caplog.text and not (project / "benchmarks/rendering.json").exists()
-    figure = parts.definitions.FIGURES["peers"]
+def test_a_figure_is_measured_by_its_commands(parts, monkeypatch):
     ran = {"sets": [SET | {"ms": {"p50": 3.0}}], "outputs": {"lite": ["2D"]}}
-    monkeypatch.setattr(parts.measure, "_run", lambda *_: ran)
-    record = parts.measure.measure("peers", figure, {}, ORIGIN, project)
-    assert "ms" not in record["results"]["detector"]["sets"][0] and "busy" in record["notes"][0]
-    assert "ms a picture" not in "".join(parts.pages.block("peers", record))
-    monkeypatch.setattr(parts.measure, "busy_share", lambda: 0.0)
-    record = parts.measure.measure("peers", figure, {}, ORIGIN, project)
+    monkeypatch.setattr(parts.benchmarks, "run", lambda *_: ran)
+    record = parts.benchmarks.measure("peers", parts.definitions.FIGURES["peers"], {}, ORIGIN)
+    assert record["commands"][0].startswith("semihand peers --data real/ge-real-a")
     assert "| one | lite | 2 of 50 | .0659 | 18.97 | 3.0 |" in parts.pages.block("peers", record)
 
 
-def test_the_table_of_a_long_command_is_taken_in(parts, project, capsys):
+def note_origin(parts, table, command):
+    """As `ablate` notes two starts beside its results."""
+    start = {**ORIGIN, "command": command, "recipe": {"model": parts.store.checksum("lite.safetensors")[:16]}}
+    starts = [start, start | {"date": "2026-06-01T00:00:00"}]
+    table.with_suffix(".provenance.json").write_text(json.dumps({"starts": starts}))
+
+
+def test_the_table_of_a_long_command_is_taken_in(parts, project):
     lines = ["row,seed,seconds,adapted_epe_mm,other_epe_mm,other_nme", "baseline,0,1,20,24,.0900",
              "robust-control,0,30,18,22,.0800", "robust-control,1,30,18,20,.0700", "vc,0,60,15,18,.0650",
              "oracle,0,60,10,11,.0400"]  # fmt: skip
     table = project / "ge.csv"
     table.write_text("\n".join(lines) + "\n")
     assert parts.benchmarks.main(["--take", f"ablation-ge={table}"], project) == 1  # no origin yet
-    assert parts.benchmarks.main(["--stamp", "semihand ablate --data /home/me/ge-real-a"], project) == 0
-    (project / "ge.json").write_text(capsys.readouterr().out)
+    note_origin(parts, table, "semihand ablate --data /home/me/ge-real-a")
     assert parts.benchmarks.main(["--take", f"ablation-ge={table}"], project) == 0
     record = parts.store.read(project / "benchmarks", "ablation-ge")
     assert record["commands"] == ["semihand ablate --data ge-real-a"]
@@ -194,10 +193,7 @@ def test_the_origin_that_ablate_noted_will_do(parts, project):
              "cc,0,5,,,far,,the loss is no number"]  # fmt: skip
     table = project / "far.csv"
     table.write_text("\n".join([columns, *lines]) + "\n")
-    recipe = {"model": parts.store.checksum("lite.safetensors")[:16]}
-    start = {**ORIGIN, "command": "semihand ablate --data /home/me/far", "recipe": recipe}
-    starts = [start, start | {"date": "2026-06-01T00:00:00"}]
-    (project / "far.provenance.json").write_text(json.dumps({"starts": starts}))
+    note_origin(parts, table, "semihand ablate --data /home/me/far")
     assert parts.benchmarks.main(["--take", f"ablation-studio={table}"], project) == 0
     record = parts.store.read(project / "benchmarks", "ablation-studio")
     assert record["date"].startswith("2026-06-01") and record["commands"] == ["semihand ablate --data far"]
@@ -209,28 +205,10 @@ def test_the_origin_that_ablate_noted_will_do(parts, project):
     ]  # fmt: skip
 
 
-def test_a_killed_long_figure_goes_on_in_its_folder(parts, project, monkeypatch):
-    figure, kept = parts.definitions.FIGURES["ablation-ge"], project / "out/figures-ablation-ge"
-    folders = []
-
-    def run(command, table, paths):
-        folders.append(paths["out"])
-        if len(folders) == 1:
-            raise SemihandError("killed")
-        return [{"row": "baseline", "seed": 0.0}]
-
-    monkeypatch.setattr(parts.measure, "_run", run)
-    with pytest.raises(SemihandError, match="killed"):
-        parts.measure.measure("ablation-ge", figure, {}, ORIGIN, kept)
-    assert kept.is_dir()
-    parts.measure.measure("ablation-ge", figure, {}, ORIGIN, kept)
-    assert folders == [kept, kept] and not kept.exists()
-
-
 def test_two_tables_are_taken_in_for_two_steps(parts, project):
     for name, epe in (("label", 15), ("detector", 17)):
         (project / f"{name}.csv").write_text(f"row,seed,seconds,adapted_epe_mm\nbaseline,0,1,20\nrobust,0,4,{epe}\n")
-        (project / f"{name}.json").write_text(json.dumps({**ORIGIN, "commands": [name], "weights": {}}))
+        note_origin(parts, project / f"{name}.csv", name)
     files = f"{project / 'label.csv'},{project / 'detector.csv'}"
     assert parts.benchmarks.main(["--take", f"adaptation-ge={files}"], project) == 0
     record = parts.store.read(project / "benchmarks", "adaptation-ge")
@@ -243,7 +221,7 @@ def test_take_refuses_what_is_no_table(parts, project, caplog):
     assert "ablation-studio (rows)" in caplog.text and "adaptation-ge (label, detector)" in caplog.text
     (project / "bad.csv").write_text("a,b\n1,2\n")
     assert parts.benchmarks.main(["--take", f"ablation-ge={project / 'bad.csv'}"], project) == 1
-    assert "needs the columns row and seed" in caplog.text
+    assert "its first line lacks row or seed" in caplog.text
 
 
 def test_the_readme_table_waits_for_all_its_figures(parts, project):
@@ -291,7 +269,7 @@ def test_definitions_name_their_inputs(parts):
     for figure in figures.values():
         assert set(figure.needs()) <= inputs.keys()
         for step in figure.steps.values():
-            assert step.command.startswith("semihand ") and "{" not in parts.measure.shown(step.command)
+            assert step.command.startswith("semihand ") and "{" not in parts.benchmarks.shown(step.command)
     assert figures["peers"].needs() == ["real", "task"]
 
 

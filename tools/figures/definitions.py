@@ -26,7 +26,7 @@ SCRATCH = "out"
 
 @dataclass(frozen=True)
 class Step:
-    """One command. csv: a file in {out} that holds its rows; else its standard output is JSON where it has --json."""
+    """One command. csv: it takes hours and leaves this table, which --take takes in; else it prints JSON with --json."""
 
     command: str
     csv: str | None = None
@@ -36,15 +36,12 @@ class Step:
 class Figure:
     """steps by the name under which their results are stored. table: Markdown lines of {step: results}.
 
-    times: "all" where the figure is nothing but speed and is refused on a busy machine, "some" where times are left
-    out on one. alone: hours long, so only run when it is named. weights: files of released weights that it measures.
+    weights: files of released weights that it measures.
     """
 
     steps: dict[str, Step]
     table: Callable[[dict], list[str]]
     minutes: float
-    times: str = "none"
-    alone: bool = False
     weights: tuple[str, ...] = ("lite.onnx",)
 
     def needs(self) -> list[str]:
@@ -68,7 +65,7 @@ _ROWS = "--row baseline --row robust-control --row robust --row robust+detector"
 def _ablation(data: str, runs: str, minutes: int) -> Figure:
     """A table of `ablate` with the steps that all of them have."""
     step = Step(f"{_ABLATE} {data} --results {{out}}/ablation.csv {runs} --steps 12 --batch 24", "ablation.csv")
-    return Figure({"rows": step}, tables.ablation, minutes=minutes, alone=True, weights=_START)
+    return Figure({"rows": step}, tables.ablation, minutes=minutes, weights=_START)
 
 
 FIGURES: dict[str, Figure] = {
@@ -85,7 +82,7 @@ FIGURES: dict[str, Figure] = {
     ),
     "peers": Figure(
         {"detector": Step(f"semihand peers --data {{real}}/ge-real-a {_TI1K} --task {{task}} --json")},
-        tables.peers, minutes=2, times="some",
+        tables.peers, minutes=2,
     ),
     "synthetic": Figure(
         {
@@ -101,10 +98,10 @@ FIGURES: dict[str, Figure] = {
     ),
     "tracking": Figure(
         {"bench": Step("semihand bench --model lite --peer {task} --json")},
-        speed_tables.tracking, minutes=4, times="all",
+        speed_tables.tracking, minutes=4,
     ),
     "rendering": Figure(
-        {"bench": Step("semihand bench --render --json")}, speed_tables.rendering, minutes=2, times="all", weights=(),
+        {"bench": Step("semihand bench --render --json")}, speed_tables.rendering, minutes=2, weights=(),
     ),
     "ablation-ge": _ablation(_GE, "--seeds 3", minutes=1500),
     "ablation-studio": _ablation(_STUDIO, "--seeds 3", minutes=1500),
@@ -117,7 +114,7 @@ FIGURES: dict[str, Figure] = {
             "detector": Step(f"{_ABLATE} --data {{real}}/ge-real-a --share 1 --seeds 1 {_ROWS} --crop detector "
                              "--results {out}/detector.csv", "detector.csv"),
         },
-        tables.adaptation, minutes=240, alone=True, weights=_START,
+        tables.adaptation, minutes=240, weights=_START,
     ),
 }  # fmt: skip
 

@@ -11,6 +11,9 @@ from . import store
 from .definitions import FIGURES, SUMMARIES
 
 _MARKER = re.compile(r"<!-- (/?)figures:(\S+) -->")
+_BLOCK = re.compile(
+    r"^(?P<start><!-- figures:(?P<name>\S+) -->)$(?:(?!<!-- /?figures:).)*^(?P<end><!-- /figures:(?P=name) -->)$", re.M | re.S
+)
 
 
 def blocks(folder: Path) -> dict[str, list[str] | None]:
@@ -74,39 +77,19 @@ def _summary(records: dict[str, dict], table) -> list[str]:
     return [*lines, "", f"Measured {span}; machine and commands in BENCHMARKS.md.", *_warnings(records)]
 
 
-def markers(text: str) -> list[str]:
-    """The names of the blocks of a page, in order."""
-    return [name for end, name in _MARKER.findall(text) if not end]
-
-
 def render(text: str, found: dict[str, list[str] | None], page: str) -> str:
     """The page with every measured block as it is today; blocks never measured stay as they are.
 
     Raises SemihandError on an unknown name and on markers that do not pair.
     """
-    lines, open_block = [], None
-    for number, line in enumerate(text.splitlines(), 1):
-        marker = _MARKER.fullmatch(line.strip())
-        if marker is None and _MARKER.search(line):
-            raise SemihandError(f"{page}, line {number}: a marker needs a line of its own.")
-        if marker is None:
-            if open_block is None or found[open_block] is None:
-                lines.append(line)
-            continue
-        open_block = _next_block(marker, open_block, found, f"{page}, line {number}")
-        if open_block is None and found[marker[2]] is not None:
-            lines += ["", *found[marker[2]], ""]
-        lines.append(line)
-    if open_block is not None:
-        raise SemihandError(f"{page}: <!-- figures:{open_block} --> is never closed.")
-    return "\n".join(lines) + "\n"
 
+    def anew(block: re.Match) -> str:
+        lines = found[block["name"]]
+        return block[0] if lines is None else "\n".join([block["start"], "", *lines, "", block["end"]])
 
-def _next_block(marker: re.Match, open_block: str | None, found: dict, where: str) -> str | None:
-    """The block that is open after a marker."""
-    end, name = marker.groups()
-    if name not in found:
-        raise SemihandError(f"{where}: no figure is called {name!r}. Known: {', '.join(found)}.")
-    if bool(end) != (open_block is not None) or (end and name != open_block):
-        raise SemihandError(f"{where}: {marker[0]} stands inside of, or without, another marker.")
-    return None if end else name
+    names = [name for _, name in _MARKER.findall(text)]
+    if unknown := [name for name in names if name not in found]:
+        raise SemihandError(f"{page}: no figure is called {unknown[0]!r}. Known: {', '.join(found)}.")
+    if names != [block["name"] for block in _BLOCK.finditer(text) for _ in range(2)]:
+        raise SemihandError(f"{page}: a marker stands without its other half, or not on a line of its own.")
+    return _BLOCK.sub(anew, text)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import re
 from pathlib import Path
 
 from semihand.errors import SemihandError
-from semihand.evaluate import machine
+from semihand import provenance
+from semihand.evaluate.ablate.results import Results
+from semihand.models.checkpoint import atomic_file
 from semihand.models.model_file import WEIGHTS
 
 SCHEMA = 1
@@ -24,19 +25,19 @@ _PATH = re.compile(r"(?<![\w.<])(?:[A-Za-z]:)?[/\\](?:[^\s/\\,;:'\"()]+[/\\])+([
 
 
 def new_record(
-    name: str, commands: list[str], results: dict, seconds: float, weights: tuple[str, ...], origin: dict, **more
+    name: str, commands: list[str], results: dict, seconds: float, weights: tuple[str, ...], origin: dict
 ) -> dict:
-    """A figure as it is stored. origin: of `stamp`. more: taken as it is."""
+    """A figure as it is stored. origin: of `stamp`."""
     record = {
         "schema": SCHEMA, "name": name, **origin, "seconds": round(seconds, 1), "commands": commands,
-        "weights": {file: checksum(file) for file in weights}, **more,
+        "weights": {file: checksum(file) for file in weights},
     }  # fmt: skip
     return plain(record) | {"results": plain(trimmed(results))}
 
 
 def stamp() -> dict:
     """date, commit, hardware and versions of now and here."""
-    record = machine.record()
+    record = provenance.record()
     return {name: record[name] for name in ("date", "commit", "hardware", "versions")}
 
 
@@ -67,11 +68,9 @@ def plain(value):
 def write(folder: Path, record: dict) -> Path:
     """Store a record; the old one is replaced in one move."""
     _check(record, record["name"])
-    folder.mkdir(exist_ok=True)
     path = folder / f"{record['name']}.json"
-    unfinished = path.with_suffix(".part")
-    unfinished.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    unfinished.replace(path)
+    with atomic_file(path) as unfinished:
+        unfinished.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     return path
 
 
@@ -99,23 +98,15 @@ def other_weights(record: dict) -> list[str]:
 
 
 def read_rows(path: Path) -> list[dict]:
-    """A CSV's lines without curves; what looks like a number is one, nothing is None. Raises SemihandError on others."""
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [
-                {key: _value(value) for key, value in line.items() if key and not key.endswith("_curve")}
-                for line in csv.DictReader(file)
-            ]
-    except OSError as error:
-        raise SemihandError(f"{path} could not be read: {error.strerror}.") from error
-    if not rows or not {"row", "seed"} <= rows[0].keys():
-        raise SemihandError(f"{path} is no table of `semihand ablate`: it needs the columns row and seed, and a line.")
-    return rows
+    """The lines of `semihand ablate` without curves and empty cells; what looks like a number is one."""
+    if not (lines := Results(path).lines()):
+        raise SemihandError(f"{path} is no table of `semihand ablate`: it is missing or holds no finished run.")
+    return [
+        {key: _value(value) for key, value in line.items() if value and not key.endswith("_curve")} for line in lines
+    ]
 
 
-def _value(text: str | None):
-    if not text:
-        return None
+def _value(text: str) -> float | str:
     try:
         return float(text)
     except ValueError:
@@ -123,29 +114,25 @@ def _value(text: str | None):
 
 
 def take(name: str, tables: dict[str, Path]) -> dict:
-    """The record of a figure from CSVs {step: file} that long commands wrote, and the origins that lie beside them."""
+    """The record of a figure from {step: file}, results files of `ablate` with their provenance beside them.
+
+    Raises SemihandError where a file or its provenance is missing or damaged.
+    """
     rows = {step: read_rows(table) for step, table in tables.items()}
     origins = [_origin(table) for table in tables.values()]
-    known = {key: origins[-1].get(key) for key in ("date", "commit", "hardware", "versions", "weights")}
-    commands = [command for origin in origins for command in origin.get("commands") or [] if command]
-    seconds = sum(row.get("seconds") or 0 for lines in rows.values() for row in lines)
-    known |= {"seconds": round(seconds, 1), "commands": commands or None}
+    commands = [command for origin in origins for command in origin["commands"]]
+    seconds = round(sum(row.get("seconds", 0) for lines in rows.values() for row in lines), 1)
+    known = origins[-1] | {"seconds": seconds, "commands": commands}
     return plain({"schema": SCHEMA, "name": name, **known, "results": rows})
 
 
 def _origin(table: Path) -> dict:
-    """As `--stamp` printed it (FILE.json), or as `semihand ablate` noted its starts (FILE.provenance.json)."""
-    stamped, noted = table.with_suffix(".json"), table.with_suffix(".provenance.json")
-    if stamped.exists():
-        return _json(stamped)
-    if not noted.exists():
-        raise SemihandError(
-            f"{table.name} comes without its origin: write {stamped.name} beside it, on the machine that measured, with "
-            "--stamp 'the command'."
-        )
-    starts = _json(noted).get("starts") or [{}]
-    last = {key: starts[-1].get(key) for key in ("date", "commit", "hardware", "versions")}
+    """What `semihand ablate` noted of its starts; of several the last one's date and machine."""
+    starts = Results(table).starts()
+    if not starts:
+        raise SemihandError(f"{table.name} comes without its origin, {Results(table).provenance.name}.")
     checksums = {start.get("recipe", {}).get("model") for start in starts} - {None}
+    last = {key: starts[-1].get(key) for key in ("date", "commit", "hardware", "versions")}
     weights = {"lite.safetensors": checksums.pop()} if len(checksums) == 1 else None
     return last | {"commands": list(dict.fromkeys(start.get("command") for start in starts)), "weights": weights}
 

@@ -11,9 +11,11 @@ import numpy as np
 import onnxruntime
 import pytest
 from numpy.testing import assert_allclose
+from typer.testing import CliRunner
+
+from semihand import provenance
 from semihand.cli import app
 from semihand.errors import SemihandError
-from semihand.evaluate import machine
 from semihand.evaluate.bench import fresh
 from semihand.evaluate.bench import rates as bench_rates
 from semihand.evaluate.bench import render as bench_render
@@ -21,7 +23,6 @@ from semihand.evaluate.bench import report as bench_report
 from semihand.evaluate.bench import run as bench
 from semihand.evaluate.bench.run import BenchOptions, run_bench
 from semihand.tracker.video import VideoSink
-from typer.testing import CliRunner
 
 FRAMES = 10
 
@@ -224,7 +225,7 @@ def test_a_failing_process_is_told_with_its_words(program):
 
 
 def test_the_circumstances():
-    record = machine.record()
+    record = provenance.record()
     assert json.loads(json.dumps(record)) == record
     assert (
         record["hardware"]["cpu"] and record["hardware"]["cores"] >= record["hardware"]["usable_cores"] >= 1
@@ -243,7 +244,7 @@ def test_rendering_is_measured():
 
 
 def test_numbers_of_processes_end_with_all_cores(monkeypatch):
-    monkeypatch.setattr(machine, "hardware", lambda: {"usable_cores": 6})
+    monkeypatch.setattr(bench_render, "usable_cores", lambda: 6)
     assert bench_render._doublings() == [1, 2, 4, 6]
 
 

@@ -7,6 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.spatial.transform import Rotation
 from scipy.stats import mannwhitneyu, spearmanr
+
 from semihand.evaluate.labels import breakdown, curves
 from semihand.models.joints import INDEX_MCP, JOINT_NAMES, LITTLE_MCP, MIDDLE_MCP, NUM_JOINTS
 from semihand.record.coverage import pose_features

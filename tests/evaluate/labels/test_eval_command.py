@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from typer.testing import CliRunner
+
 from semihand.cli import app
 from semihand.datasets.sequence import SequenceFrame, SequenceWriter, read_sequence
 from semihand.errors import SemihandError
@@ -24,7 +26,6 @@ from semihand.evaluate.labels.run import METRICS, FrameResult, Result, evaluate_
 from semihand.evaluate.labels.tables import table, to_json, write_csv
 from semihand.models.joints import BONES, PRIOR_BONE_LENGTHS, TIPS
 from semihand.models.lifting import project
-from typer.testing import CliRunner
 
 K = np.array([[300.0, 0, 159.5], [0, 300, 119.5], [0, 0, 1]])
 

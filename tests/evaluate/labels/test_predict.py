@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+
 from semihand.datasets.labels import label_box
 from semihand.datasets.sequence import SequenceFrame, SequenceWriter, read_sequence
 from semihand.errors import SemihandError

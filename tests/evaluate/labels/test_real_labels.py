@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+
 from semihand.datasets.labels import label_square
 from semihand.datasets.sequence import read_sequence
 from semihand.models.camera import crop_camera

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+
 from semihand.errors import SemihandError
 from semihand.evaluate.peers.mediapipe import MediaPipePeer, hands_from_result
 

@@ -8,6 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from typer.testing import CliRunner
+
 from semihand.cli import app
 from semihand.datasets.sequence import SequenceWriter, read_sequence
 from semihand.errors import SemihandError
@@ -17,7 +19,6 @@ from semihand.evaluate.peers import mediapipe as peers
 from semihand.evaluate.peers import rtmlib as peers_rtmlib
 from semihand.evaluate.peers import table as peer_table
 from semihand.evaluate.peers.table import Contestant, PeerOptions, compare
-from typer.testing import CliRunner
 
 LABEL = np.stack([np.linspace(60, 140, 21), np.linspace(40, 120, 21)], axis=1)
 #: Sharpest answer of a planted RTMPose for joint j, in half pixels of its 256 x 256 input.

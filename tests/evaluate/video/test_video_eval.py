@@ -34,7 +34,7 @@ CIRCUMSTANCES = {"command": "semihand eval --video wave.mp4", "date": "2026-01-0
 @pytest.fixture(autouse=True)
 def circumstances(monkeypatch):
     """The machine is not asked in every test; its record has tests of its own."""
-    monkeypatch.setattr(video_eval.machine, "record", lambda: dict(CIRCUMSTANCES))
+    monkeypatch.setattr(video_eval.provenance, "record", lambda: dict(CIRCUMSTANCES))
 BOX = HandBox(np.array([80.0, 60.0]), 80.0, 0.0, "right")
 
 

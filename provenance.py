@@ -1,4 +1,4 @@
-"""What a measurement was taken on: hardware, versions, commit, command. No figure is worth much without."""
+"""How weights and figures came to be: command, date, commit, hardware, versions. None is worth much without."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from .. import __version__
-from ..models.model_file import usable_cores
+from . import __version__
+from .models.model_file import usable_cores
 
 _PACKAGES = (
     "numpy",
@@ -29,14 +29,19 @@ _PACKAGES = (
 
 
 def record() -> dict:
-    """Everything that a benchmark's JSON carries of its circumstances; what this machine does not tell is None."""
+    """Everything that a measurement carries of its circumstances; what this machine does not tell is None."""
     return {
         "command": shlex.join(["semihand", *sys.argv[1:]]),
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "date": date(),
         "commit": commit(),
         "hardware": hardware(),
         "versions": versions(),
     }
+
+
+def date() -> str:
+    """Now, in UTC, to the second."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
 def hardware() -> dict:
@@ -65,7 +70,7 @@ def versions() -> dict:
 
 def commit() -> str | None:
     """Commit of the source folder, with "+" where files differ from it; None outside a git checkout."""
-    folder = Path(__file__).resolve().parents[1]
+    folder = Path(__file__).resolve().parent
     if not (folder / ".git").exists():
         return None
     revision = _output(["git", "-C", str(folder), "rev-parse", "--short=12", "HEAD"])
