@@ -10,10 +10,15 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+# Not one byte leaves the machine: ONNX Runtime's official builds report usage over HTTPS unless this is set before they
+# are loaded.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:
     from .errors import SemihandError as SemihandError

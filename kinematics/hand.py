@@ -92,7 +92,7 @@ class Motion:
         if not poses:
             return []
         xyz = np.stack([pose.xyz_cam for pose in poses])
-        turned = rotations(xyz, [pose.handedness == "left" for pose in poses])
+        turned = rotations(xyz, np.array([pose.handedness == "left" for pose in poses]))
         count = len(poses)
         bones = turned.palm[:, None] @ turned.bones.reshape(count, 15, 3, 3)
         matrices = np.concatenate([turned.palm[:, None], bones, turned.local.reshape(count, 15, 3, 3)], axis=1)
@@ -107,7 +107,7 @@ class Motion:
     def _hand(self, time, pose, position, q, angles, distance, pinch, grab, stretched) -> Hand:
         now = self._follow(pose.id, time, position, q[:16])
         return Hand(
-            **{name: getattr(pose, name) for name in HandPose.__dataclass_fields__},
+            **vars(pose),
             palm_position=position, palm_rotation=now.rotations[0], palm_velocity=now.velocity,
             bone_rotations=now.rotations[1:], bone_local=q[16:], angles=angles,
             pinch_distance=distance, pinch=pinch, grab=grab, extended=stretched,

@@ -50,15 +50,15 @@ class LeapFrames:
         now = moment.frame.time
         hands = [one.hand for one in moment.seen]
         self._since = {hand.id: self._since.get(hand.id, now) for hand in hands}
+        hand_records, finger_records = [], []
+        for hand in hands:
+            record, pointables = _hand(hand, round(now - self._since[hand.id], 3))
+            hand_records.append(record)
+            finger_records += pointables
         frame = {
             "currentFrameRate": round(self._measure(now), 2), "id": moment.frame.index, "timestamp": round(now * 1e6),
-            "hands": [], "pointables": [], "interactionBox": _BOX, "devices": [], "gestures": [], **_STILL,
+            "hands": hand_records, "pointables": finger_records, "interactionBox": _BOX, "devices": [], "gestures": [], **_STILL,
         }  # fmt: skip
-        for hand in hands:
-            visible = round(now - self._since[hand.id], 3)
-            record, pointables = _hand(hand, visible)
-            frame["hands"].append(record)
-            frame["pointables"] += pointables
         return json.dumps(frame, separators=(",", ":"), allow_nan=False)
 
     def _measure(self, now: float) -> float:
@@ -106,12 +106,12 @@ def _fingers(hand: Hand, joints: np.ndarray, palm: np.ndarray, width: float, vis
     carpal = joints[0] + _CARPAL_SPREAD * (bones[:, 0] - joints[MIDDLE_MCP])
     carpal[0] = bones[0, 0]  # the thumb has no metacarpal of its own there
     lengths = np.round(lengths.sum((-1, -2)), 2).tolist()
-    positions, carpal, pointing = _list(bones), _list(carpal), _list(directions[:, 2], 4)
-    palm_basis, bases, extended = _list(palm, 4), _list(bases, 4), hand.extended.tolist()
+    positions, carpals, pointing = _list(bones), _list(carpal), _list(directions[:, 2], 4)
+    palm_basis, bone_bases, extended = _list(palm, 4), _list(bases, 4), hand.extended.tolist()
     return [{
         "id": 10 * hand.id + finger, "handId": hand.id, "type": finger, "tool": False, "timeVisible": visible,
         "extended": extended[finger], "direction": pointing[finger], "length": lengths[finger],
-        "width": _short(0.2 * width), "bases": [palm_basis, *bases[finger]], "carpPosition": carpal[finger],
+        "width": _short(0.2 * width), "bases": [palm_basis, *bone_bases[finger]], "carpPosition": carpals[finger],
         "mcpPosition": mcp, "pipPosition": pip, "dipPosition": dip, "btipPosition": tip, "tipPosition": tip,
         "stabilizedTipPosition": tip, "tipVelocity": [0.0, 0.0, 0.0], "touchZone": "none", "touchDistance": 1.0,
     } for finger, (mcp, pip, dip, tip) in enumerate(positions)]  # fmt: skip

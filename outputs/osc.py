@@ -77,7 +77,9 @@ class Bundle:
         from pythonosc.osc_message_builder import OscMessageBuilder
 
         builder = OscBundleBuilder(IMMEDIATELY)
-        end, places, whole = _WORDS_BEFORE, [], []
+        end = _WORDS_BEFORE
+        places: list[int] = []
+        whole: list[bool] = []
         for address, strings, types in messages:
             message = OscMessageBuilder(address)
             for string in strings:
@@ -90,7 +92,7 @@ class Bundle:
             places += range(end - len(types), end)
             whole += [kind == "i" for kind in types]
         self._words = np.frombuffer(builder.build().dgram, ">u4")
-        self._places, self._whole = np.array(places, int), np.array(whole, bool)
+        self._places, self._whole = np.array(places, np.intp), np.array(whole, np.bool_)
 
     def fill(self, numbers) -> bytes:
         """The bundle with these numbers, in the order of the messages."""

@@ -39,7 +39,7 @@ def vmc_bundle(moment: Moment) -> list[bytes]:
 
 @lru_cache
 def _template(sides: tuple[str, ...]) -> Bundle:
-    messages = [("/VMC/Ext/OK", (), "iiii"), ("/VMC/Ext/T", (), "f")]
+    messages: list[tuple[str, tuple[str, ...], str]] = [("/VMC/Ext/OK", (), "iiii"), ("/VMC/Ext/T", (), "f")]
     for side in sides:
         messages += [("/VMC/Ext/Bone/Pos", (name,), "f" * 7) for name in bone_names(side)]
         messages.append(("/VMC/Ext/Tra/Pos", (f"semihand/{side}",), "f" * 7))

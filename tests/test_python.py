@@ -1,7 +1,9 @@
 """The Python door: what `import semihand` gives, the lines of README and package text, and the examples, all run."""
 
+import os
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -97,6 +99,45 @@ def test_the_readmes_python_runs(planted, capsys):
     for block in blocks:
         exec(block, {})
     assert "right" in capsys.readouterr().out
+
+
+# ---- what it keeps from leaving the machine
+
+
+@pytest.mark.parametrize("module", ["semihand.tracker.open", "semihand.models.model_file", "semihand.doctor"])
+def test_onnx_runtime_may_not_report_usage(module):
+    """Its native code would send it past every Python socket; it reads this variable once, when it is loaded."""
+    code = f"""
+import builtins, os
+before, real = [], builtins.__import__
+def watched(name, *rest, **more):
+    if name.partition(".")[0] == "onnxruntime" and not before:
+        before.append(os.environ.get("ORT_DISABLE_TELEMETRY"))
+    return real(name, *rest, **more)
+builtins.__import__ = watched
+import {module}, onnxruntime
+print(before)
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.strip() == "['1']"
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace sees the sockets of native code")
+def test_no_socket_to_a_network_in_the_whole_process(toy_model, tmp_path):
+    """Model, detectors and a picture, down to the system calls."""
+    trace, model = tmp_path / "trace", toy_model(tmp_path / "toy.onnx")
+    code = f"""
+import numpy as np, semihand
+with semihand.HandTracker({str(model)!r}, device="cpu") as tracker:
+    tracker(np.zeros((240, 320, 3), np.uint8))
+"""
+    command = ["strace", "-f", "-e", "trace=socket,connect,sendto", "-o", str(trace), sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if "ptrace" in done.stderr:
+        pytest.skip("strace may not trace here")
+    assert done.returncode == 0, done.stderr
+    assert "AF_INET" not in trace.read_text()
 
 
 # ---- the door itself
