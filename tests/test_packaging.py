@@ -29,7 +29,7 @@ def test_a_wheel_holds_every_module_and_every_data_file(tmp_path):
     folder = tmp_path / "lib" / "semihand"
     held = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     modules = {file for file in committed("*.py") if not file.startswith(("tests/", "tools/", "examples/")) and file != "setup.py"}
-    data = committed("py.typed", "models/weights/*", "models/*.json", "synth/*.npz", "studio/*.npz", "studio/sample/*")
+    data = committed("py.typed", "outputs/page.html", "models/weights/*", "models/*.json", "synth/*.npz", "studio/*.npz", "studio/sample/*")
     assert held == modules | data
     assert f"Version: {__version__}\n" in (tmp_path / "semihand.egg-info" / "PKG-INFO").read_text()
 
