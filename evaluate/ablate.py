@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from ..adapt.ablation import ROWS, TAUGHT, row_config
-from ..adapt.finetune import Finetuning
+from ..adapt.finetune import finetune
 from ..adapt.profiles import PAPER, ROBUST, FinetuneConfig
+from ..adapt.state import Finetuning
 from ..adapt.labels.teacher import TeacherLabels, detector_labels
 from ..adapt.views import predict
 from ..datasets.open import open_dataset
@@ -100,7 +101,7 @@ class AblateOptions:
 
     def config(self, row: str, crop_factor: float, setting: Setting = Setting()) -> FinetuneConfig | None:
         """The recipe of a row for this network's crops. The row's own switches win over the setting's changes."""
-        own = {"iterations": self.iterations, "steps": self.steps, "labelled": self.batch, "unlabelled": self.batch}
+        own = {"iterations": self.iterations, "steps": self.steps, "batch": self.batch}
         given = {name: value for name, value in own.items() if value is not None}
         recipes = (changed(replace(recipe, **given), setting.changes) for recipe in (PAPER, ROBUST))
         config = row_config(row, *recipes)
@@ -205,7 +206,7 @@ class Ablation:
         tuning, network, device = self._tuning(run), self.checkpoint.build().eval(), "cpu"
         if tuning is not None:
             try:
-                network, device = tuning.run(), tuning.process.device
+                network, device = finetune(tuning), tuning.process.device
             except SemihandError as error:  # a training that went wrong is a result of its row, and would go wrong again
                 log.warning("%s: %s", run, error)
                 return {"note": str(error)}

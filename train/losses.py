@@ -18,9 +18,15 @@ from torch import Tensor
 
 from ..errors import SemihandError
 from ..models.decode import Prediction, cell_centres
+from ..models.network import CROP_GRID
 
 #: Radius in 64-grid pixels within which a joint counts as well placed, for the confidence.
 CONFIDENT_WITHIN = 4.0
+
+
+def on_grid(uv):
+    """(..., 21) bool: joints uv (..., 21, 2), tensor or array, on the 64-grid; the others teach nothing about their place."""
+    return ((uv > -0.5) & (uv < CROP_GRID - 0.5)).all(-1)
 
 
 @dataclass(frozen=True)
@@ -37,8 +43,7 @@ class Target:
 
     @property
     def inside(self) -> Tensor:
-        within = ((self.uv > -0.5) & (self.uv < 63.5)).all(-1)
-        return within & self.present[:, None]
+        return on_grid(self.uv) & self.present[:, None]
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,7 @@ def pose_distance(uv: Tensor, depth: Tensor, uv_true: Tensor, depth_true: Tensor
 def heatmap_cross_entropy(log_q: Tensor, uv_true: Tensor) -> Tensor:
     """(B, 21): cross-entropy of heatmap log-probabilities (B, 21, h, w) to a Gaussian of one cell round the truth."""
     height, width = log_q.shape[2:]
-    cell = 64.0 / width
+    cell = CROP_GRID / width
     gauss_u = torch.exp(-0.5 * ((cell_centres(width, log_q.device) - uv_true[..., 0:1]) / cell).square())
     gauss_v = torch.exp(-0.5 * ((cell_centres(height, log_q.device) - uv_true[..., 1:2]) / cell).square())
     gauss_u = gauss_u / gauss_u.sum(-1, keepdim=True).clamp(min=1e-6)
@@ -102,16 +107,16 @@ def confidence_loss(prediction: Prediction, target: Target) -> Tensor:
     return F.binary_cross_entropy_with_logits(prediction.confidence, wanted)
 
 
-def supervised_loss(predictions: list[Prediction], log_q: list[Tensor], target: Target, config: LossConfig):
+def supervised_loss(predictions: list[Prediction], target: Target, config: LossConfig):
     """Eq. (3), averaged over stacks. Returns the loss and its parts (dict of floats-to-be, detached) for the log."""
     keep = target.inside
     parts = {"pose": 0.0, "mask": 0.0, "heatmap": 0.0}
-    for prediction, log_probability in zip(predictions, log_q):
+    for prediction in predictions:
         distance = pose_distance(prediction.uv, prediction.depth, target.uv, target.depth, config)
         parts["pose"] += masked_mean(distance, keep) * config.pose_weight
         parts["mask"] += mask_loss(prediction.mask_logits, target.mask, config.mask) * config.mask_weight
         if config.heatmap_weight:
-            entropy = heatmap_cross_entropy(log_probability, target.uv)
+            entropy = heatmap_cross_entropy(prediction.log_q, target.uv)
             parts["heatmap"] += masked_mean(entropy, keep) * config.heatmap_weight
     parts = {name: part / len(predictions) for name, part in parts.items()}
     parts["confidence"] = confidence_loss(predictions[-1], target) * config.confidence_weight
