@@ -100,6 +100,17 @@ def statistics(network):
     return {name: tensor.clone() for name, tensor in network.named_buffers() if "running" in name}
 
 
+def test_the_loop_knows_no_source_and_no_program_around_it():
+    """What learns reaches neither readers and cameras nor what evaluates and reports."""
+    rooms = ("adapt.run", "adapt.frames.sources", "datasets", "record", "tracker", "evaluate", "report", "commands")
+    code = f"""
+import sys, semihand.adapt.finetune
+print(*(name for name in sys.modules if name.startswith({tuple("semihand." + room for room in rooms)!r})))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
 class TestAlgorithm:
     def test_labels_are_corrected_with_the_answers_of_each_iteration(self, tuning, crops):
         """Eq. (7) through the whole loop: p is the mean of the new answer and of the old registration."""
