@@ -6,11 +6,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..models.decode import Prediction
-from ..train.losses import LossConfig, pose_distance
+from ..models.joints import NUM_JOINTS
+from ..train.losses import LossConfig, on_grid, pose_distance
 from .views import View
-
-#: Literal pixel sums of mask terms are divided by the number of joints, as the pose terms are means over joints.
-JOINTS = 21
 
 
 def joint_mean(distance: Tensor, keep: Tensor) -> Tensor:
@@ -18,17 +16,12 @@ def joint_mean(distance: Tensor, keep: Tensor) -> Tensor:
     return (distance * keep).sum(-1) / keep.sum(-1).clamp(min=1)
 
 
-def within(uv: Tensor) -> Tensor:
-    """(B, 21) bool: joints on the 64-grid; the others teach nothing about their place."""
-    return ((uv > -0.5) & (uv < 63.5)).all(-1)
-
-
 def pose_loss(prediction: Prediction, uv: Tensor, depth: Tensor, config: LossConfig, weight: Tensor | None = None) -> Tensor:
     """(B,): l of the prediction to a label uv (B, 21, 2), depth (B, 21), over the joints on the grid.
 
     weight (B, 21): how much each joint's label counts.
     """
-    keep = within(uv.detach()).float()
+    keep = on_grid(uv.detach()).float()
     keep = keep if weight is None else keep * weight
     distance = pose_distance(prediction.uv, prediction.depth, uv, depth, config)
     if weight is None:
@@ -37,22 +30,19 @@ def pose_loss(prediction: Prediction, uv: Tensor, depth: Tensor, config: LossCon
 
 
 def view_loss(
-    plain: Prediction, seen: Prediction, view: View, config: LossConfig, valid: Tensor, stop_gradient: bool = False,
-    fixed_mask: Tensor | None = None,
-) -> Tensor:  # fmt: skip
+    plain: Prediction, seen: Prediction, view: View, config: LossConfig, valid: Tensor, fixed_mask: Tensor | None = None
+) -> Tensor:
     """(B,): Eq. (10), l(f(T(x)), T(f(x))) + |w(T(x)) - T(w(x))|_1; the view's cells unknown to the crop are left out.
 
     plain: of x, seen: of T(x). valid (B, 64, 64) bool: cells of the plain crop that the camera saw.
-    stop_gradient: T(f(x)) is a fixed target. Both branches learn otherwise, as in the paper. fixed_mask (B, 64, 64): a
-    mask of the plain crop that stands for w(T(x))'s target, weighted as the supervised mask is.
+    Both branches learn, as in the paper. fixed_mask (B, 64, 64): a mask of the plain crop that stands for w(T(x))'s
+    target, weighted as the supervised mask is.
     """
-    uv, depth, mask = plain.uv, plain.depth, plain.mask_logits.sigmoid()
-    if stop_gradient:
-        uv, depth, mask = uv.detach(), depth.detach(), mask.detach()
-    pose = pose_loss(seen, view.pose(uv), depth, config)
+    pose = pose_loss(seen, view.pose(plain.uv), plain.depth, config)
     known = view.mask(valid.float()) > 0.99
     if fixed_mask is not None:
         wrong = F.binary_cross_entropy_with_logits(seen.mask_logits, view.mask(fixed_mask), reduction="none") * known
         return pose + config.mask_weight / config.pose_weight * wrong.mean((1, 2))
-    apart = (seen.mask_logits.sigmoid() - view.mask(mask)).abs() * known
-    return pose + apart.sum((1, 2)) / JOINTS
+    apart = (seen.mask_logits.sigmoid() - view.mask(plain.mask_logits.sigmoid())).abs() * known
+    # Literal pixel sums of the masks are divided by the number of joints, as the pose terms are means over joints.
+    return pose + apart.sum((1, 2)) / NUM_JOINTS

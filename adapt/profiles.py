@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from ..errors import SemihandError
+from ..models.circles import LAYOUTS, CrossModalConfig
 from ..models.joints import WRIST
 from ..train.augment import AugmentConfig
 from ..train.losses import PAPER_LOSS, LossConfig
@@ -12,7 +13,6 @@ from .labels.pseudo import LabelConfig
 from .labels.readings import ReadingConfig
 from .views import ViewConfig
 
-BATCH_NORMS = ("mixed", "frozen", "split")
 #: Jitter of A beside its geometry: strengths of the paper's kinds of change.
 PAPER_COLOUR = AugmentConfig(gain=0.15, brightness=0.25, contrast=(0.5, 1.5), grey=0.2, erase=0.5)
 
@@ -21,33 +21,28 @@ PAPER_COLOUR = AugmentConfig(gain=0.15, brightness=0.25, contrast=(0.5, 1.5), gr
 class FinetuneConfig:
     """One fine-tuning.
 
-    iterations: K, each one `passes` passes over the unlabelled crops, or `steps` steps whatever their number. rate,
-    late_rate: Adam's, the late one from iteration `late_from` on. labelled, unlabelled: pictures of each kind in a
-    batch. readings: pseudo-labels come from many looks, see `readings`, instead of `labels`; only crops that another
+    iterations: K, each a pass over the unlabelled crops, or `steps` steps whatever their number. rate, late_rate:
+    Adam's, the late one from iteration `late_from` on. batch: pictures of each kind, labelled and not. thaw: first layer
+    of a landmark encoder that is trained; those before it stay as they are. readings: pseudo-labels come from many looks, see `readings`, instead of `labels`; only crops that another
     teacher has no label of are read. pseudo_weight,
     view_weight, circles_weight, teacher_weight: of the unlabelled losses against the supervised one (λ_c for the
     consistency terms). teacher_depth: the other teacher's depth counts, not only its places in the picture.
     ungated_registered: Eq. (6)'s second term trains every picture on its registered pose; without it a sure picture
-    learns its label alone. labelled_consistency: the consistency terms on synthetic pictures too. stop_gradient: the
-    unperturbed branch is a fixed target. perturb_colour: T changes colours as A does. gated_consistency: view
-    consistency counts as much as the picture's label does. fixed_masks: in other views the mask learns the source's
-    own mask of the plain crop; two live masks that only have to agree lose their fingers under wide views.
-    teacher_mean: decay of the averaged network that makes the labels and is the result; 0: the trained network
-    itself. through_norm: real pictures take part in the batch statistics even where no loss looks at them. batch_norm
-    "mixed": statistics of the joint batch; "split": synthetic and real pictures apart; "frozen": the source's.
-    circle_layout, circle_stride, skip_below_iou, free_joints: of the circle loss, see `models.circles`. clip: of the
-    gradient's norm.
+    learns its label alone. labelled_consistency: the consistency terms on synthetic pictures too. perturb_colour: T
+    changes colours as A does. fixed_masks: in other views the mask learns the source's own mask of the plain crop; two
+    live masks that only have to agree lose their fingers under wide views. teacher_mean: decay of the averaged network
+    that makes the labels and is the result; 0: the trained network itself. through_norm: real pictures take part in the
+    batch statistics even where no loss looks at them. circle_layout, circles: see `models.circles`.
     """
 
     profile: str
     iterations: int = 10
-    passes: float = 1.0
     steps: int | None = None
     rate: float = 1e-4
     late_rate: float = 1e-5
     late_from: int = 5
-    labelled: int = 64
-    unlabelled: int = 64
+    batch: int = 64
+    thaw: int = 16
     loss: LossConfig = PAPER_LOSS
     labels: LabelConfig = LabelConfig()
     readings: ReadingConfig | None = None
@@ -60,25 +55,19 @@ class FinetuneConfig:
     teacher_depth: bool = True
     ungated_registered: bool = True
     labelled_consistency: bool = True
-    stop_gradient: bool = False
     perturb_colour: bool = False
-    gated_consistency: bool = False
     fixed_masks: bool = False
     teacher_mean: float = 0.0
     through_norm: bool = True
-    batch_norm: str = "mixed"
     circle_layout: str = "paper"
-    circle_stride: int = 1
-    skip_below_iou: float = 0.0
-    free_joints: tuple[int, ...] = ()
-    clip: float = 5.0
+    circles: CrossModalConfig = CrossModalConfig()
     seed: int = 0
 
     def __post_init__(self):
-        if self.batch_norm not in BATCH_NORMS:
-            raise SemihandError(f"Batch norm {self.batch_norm!r} is unknown: {', '.join(BATCH_NORMS)}.")
-        if self.iterations < 1 or self.labelled < 2 or self.unlabelled < 2 or not self.passes > 0:
-            raise SemihandError(f"A fine-tuning needs iterations, passes and at least 2 pictures of a kind, not {self}.")
+        if self.circle_layout not in LAYOUTS:
+            raise SemihandError(f"Circle layout {self.circle_layout!r} is unknown: {', '.join(LAYOUTS)}.")
+        if self.iterations < 1 or self.batch < 2 or self.thaw < 0:
+            raise SemihandError(f"A fine-tuning needs iterations, a batch of at least 2 and thaw >= 0, not {self}.")
 
     @property
     def uses_unlabelled(self) -> bool:
@@ -127,10 +116,9 @@ ROBUST = FinetuneConfig(
     rate=5e-4,
     late_rate=5e-5,
     late_from=8,
-    labelled=24,
-    unlabelled=24,
+    batch=24,
     loss=LossConfig(),
-    labels=LabelConfig(gate="quantile", share=0.7, memory=0.0, register=False),
+    labels=LabelConfig(gate="quantile", share=0.7, register=False),
     readings=ReadingConfig(),
     views=ViewConfig(kinds=("mixed",), turn=30.0),
     colour=AugmentConfig(),
@@ -143,9 +131,7 @@ ROBUST = FinetuneConfig(
     fixed_masks=True,
     teacher_mean=0.98,
     circle_layout="fitted",
-    circle_stride=2,
-    skip_below_iou=0.5,
-    free_joints=(WRIST,),
+    circles=CrossModalConfig(stride=2, skip_below_iou=0.5, free_joints=(WRIST,)),
 )
 
 PROFILES = {"paper": PAPER, "robust": ROBUST}

@@ -43,8 +43,9 @@ class View:
         zero = torch.zeros(count, device=device)
         return cls.build(zero, zero + 1, torch.zeros(count, 2, device=device))
 
-    def __getitem__(self, rows) -> View:
-        return View(self.matrix[rows])
+    def to(self, device) -> View:
+        """The same on a device."""
+        return View(self.matrix.to(device))
 
     def then(self, other: View) -> View:
         """`other` looked at on top of this view."""
@@ -153,7 +154,7 @@ def predict(network: Hourglass, crops: CropSet, device="cpu", batch: int = 64, v
     network.eval()
     for start in range(0, len(crops), batch):
         rows = np.arange(start, min(start + batch, len(crops)))
-        seen = View.plain(len(rows), device) if view is None else View(view.matrix[rows].to(device))
+        seen = View.plain(len(rows), device) if view is None else View(view.matrix[rows]).to(device)
         picture = seen.picture(wide_pictures(crops, rows, device), WIDE_GRID, network.config.input_size)
         answer = decode(network(normalise(picture).contiguous(memory_format=torch.channels_last))[-1])
         tensors = answer.uv, answer.depth, answer.mask_logits.sigmoid(), answer.confidence.sigmoid()

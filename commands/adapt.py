@@ -18,7 +18,7 @@ def adapt(
     source: Annotated[str | None, typer.Option("--from", metavar="NAME|PATH", help="A recording by name, a video, a folder of pictures, or a data set as in `semihand eval`.")] = None,
     camera: Annotated[int | None, typer.Option(min=0, help="With --record: webcam by number [default: 0].")] = None,
     video: Annotated[str | None, typer.Option(metavar="FILE", help="With --record: a video instead of a webcam.")] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the recording and of the personal model [default: the date, or the file's name].")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of a recording made now; the personal model is called my-NAME [default: the date, or the source's name].")] = None,
     hand: Annotated[Literal["left", "right"] | None, typer.Option(help="With --record: which hand [default: the first one seen].")] = None,
     viewer: Annotated[str, typer.Option(help="With --record: window, none, or auto.")] = "auto",
     profile: Annotated[Literal["robust", "paper"], typer.Option(help="robust: what measured best; paper: SemiHand to the letter.")] = "robust",
@@ -64,13 +64,13 @@ def adapt(
         raise typer.BadParameter("Processes of torchrun can't share a camera: record first, then --from the recording.")
     if record:
         try:
-            options = RecordOptions(camera=camera, video=video, name=name, hand=hand, viewer=viewer, resume=resume)
+            options = RecordOptions(camera=camera, video=video, name=name, hand=hand, viewer=viewer, resume=resume, model=model)
         except ValueError as error:
             raise typer.BadParameter(str(error)) from error
         source, resume = run_record(options).name, False
     with learning_window(viewer if record else "none"):
         wanted = AdaptOptions(
-            source=source, name=None if record or name is None else name, profile=profile, model=model, crop=crop,
+            source=source, name=name, profile=profile, model=model, crop=crop,
             teacher=teacher or ("detector" if profile == "robust" else "none"),
             device=device, minutes=minutes, pictures=pictures, backgrounds=backgrounds, out=out, resume=resume,
             install=not no_install, check=check, seed=seed, iterations=iterations, steps=steps, split=split, limit=limit,

@@ -9,7 +9,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -24,7 +25,7 @@ class Prediction:
 
     uv (B, 21, 2): 64-grid pixels, centres at integers. depth (B, 21): units of the middle proximal phalanx,
     0 at the root. mask_logits (B, 64, 64). confidence (B, 21): logits, None on all stacks but the last.
-    Q (B, 21, h, w): heatmap probabilities. verdict (B, 2): logits of a hand being there and of its being a right (or
+    heat (B, 21, h, w): heatmap logits. verdict (B, 2): logits of a hand being there and of its being a right (or
     mirrored left) one, None of networks that do not say.
     """
 
@@ -32,8 +33,18 @@ class Prediction:
     depth: Tensor
     mask_logits: Tensor
     confidence: Tensor | None
-    Q: Tensor
+    heat: Tensor
     verdict: Tensor | None = None
+
+    @cached_property
+    def log_q(self) -> Tensor:
+        """(B, 21, h, w): logarithm of the heatmaps' probabilities Q."""
+        return self.heat.flatten(2).log_softmax(-1).view_as(self.heat)
+
+    def __getitem__(self, rows: slice) -> Prediction:
+        """Of some pictures of the batch."""
+        columns = [getattr(self, field.name) for field in fields(self)]
+        return Prediction(*(None if column is None else column[rows] for column in columns))
 
 
 def cell_centres(size: int, device: torch.device | None = None) -> Tensor:
@@ -56,4 +67,4 @@ def decode(maps: StackMaps) -> Prediction:
     depth = (Q * depth_maps).sum((2, 3))
     depth = depth - depth[:, ROOT : ROOT + 1]
     confidence = None if maps.confidence is None else (Q.detach() * maps.confidence.float()).sum((2, 3))
-    return Prediction(torch.stack([u, v], -1), depth, maps.mask_logits.float(), confidence, Q, maps.verdict)
+    return Prediction(torch.stack([u, v], -1), depth, maps.mask_logits.float(), confidence, heat, maps.verdict)

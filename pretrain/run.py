@@ -272,8 +272,7 @@ class Pretraining:
         image = normalise(image).contiguous(memory_format=torch.channels_last)
         with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
             stacks = forward(image)
-        log_q = [maps.heat.float().flatten(2).log_softmax(-1).view_as(maps.heat) for maps in stacks]
-        loss, parts = supervised_loss([decode(maps) for maps in stacks], log_q, target, config.loss)
+        loss, parts = supervised_loss([decode(maps) for maps in stacks], target, config.loss)
         if not torch.isfinite(loss):
             raise SemihandError(f"The loss became {loss.item()} at step {self.step}. Lower --rate; the last state is kept.")
         self.optimizer.zero_grad(set_to_none=True)

@@ -138,6 +138,6 @@ class HandFollower:
 
 
 def shifted(marks: LandmarkResult, offset: np.ndarray, scale: float = 1.0) -> LandmarkResult:
-    """Marks of a picture as those of a part of it that begins at pixel `offset` (2,) and was scaled by `scale`."""
+    """Landmarks of a picture as those of a part of it that begins at pixel `offset` (2,) and was scaled by `scale`."""
     uv = (marks.uv_image - offset + 0.5) * scale - 0.5
     return replace(marks, uv_image=uv, depth=marks.depth * scale)

@@ -25,6 +25,11 @@ CONFIDENT_WITHIN = 4.0
 MIRRORED_WEIGHT = 4.0
 
 
+def on_grid(uv):
+    """(..., 21) bool: joints uv (..., 21, 2), tensor or array, on the 64-grid; the others teach nothing about their place."""
+    return ((uv > -0.5) & (uv < CROP_GRID - 0.5)).all(-1)
+
+
 @dataclass(frozen=True)
 class Target:
     """Truth of a batch. uv (B, 21, 2), depth (B, 21), mask (B, 64, 64) in [0, 1], present (B,) bool.
@@ -44,7 +49,7 @@ class Target:
     @property
     def inside(self) -> Tensor:
         """(B, 21) bool: joints within the crop; the others teach nothing about their place."""
-        return self._within & self.present[:, None]
+        return on_grid(self.uv) & self.present[:, None]
 
     @property
     def counts(self) -> Tensor:
@@ -54,16 +59,12 @@ class Target:
     @property
     def shown(self) -> Tensor:
         """(B,) bool: the crop shows most of a hand."""
-        return self.present & (self._within.float().mean(1) > 0.6)
+        return self.present & (on_grid(self.uv).float().mean(1) > 0.6)
 
     @property
     def absent(self) -> Tensor:
         """(B,) bool: the crop shows no hand, or little of one; neither `shown` nor `absent` where it is hard to say."""
-        return ~self.present | (self._within.float().mean(1) < 0.15)
-
-    @property
-    def _within(self) -> Tensor:
-        return ((self.uv > -0.5) & (self.uv < CROP_GRID - 0.5)).all(-1)
+        return ~self.present | (on_grid(self.uv).float().mean(1) < 0.15)
 
 
 def concatenate(targets: list[Target]) -> Target:
@@ -115,7 +116,7 @@ def pose_distance(uv: Tensor, depth: Tensor, uv_true: Tensor, depth_true: Tensor
 def heatmap_cross_entropy(log_q: Tensor, uv_true: Tensor) -> Tensor:
     """(B, 21): cross-entropy of heatmap log-probabilities (B, 21, h, w) to a Gaussian of one cell round the truth."""
     height, width = log_q.shape[2:]
-    cell = 64.0 / width
+    cell = CROP_GRID / width
     gauss_u = torch.exp(-0.5 * ((cell_centres(width, log_q.device) - uv_true[..., 0:1]) / cell).square())
     gauss_v = torch.exp(-0.5 * ((cell_centres(height, log_q.device) - uv_true[..., 1:2]) / cell).square())
     gauss_u = gauss_u / gauss_u.sum(-1, keepdim=True).clamp(min=1e-6)
@@ -155,16 +156,16 @@ def verdict_loss(verdict: Tensor, target: Target) -> Tensor:
     return masked_mean(presence, (shown | target.absent).float()) + masked_mean(right, balance)
 
 
-def supervised_loss(predictions: list[Prediction], log_q: list[Tensor], target: Target, config: LossConfig):
+def supervised_loss(predictions: list[Prediction], target: Target, config: LossConfig):
     """Eq. (3), averaged over stacks. Returns the loss and its parts (dict of floats-to-be, detached) for the log."""
     keep = target.counts
     parts = {"pose": 0.0, "mask": 0.0, "heatmap": 0.0}
-    for prediction, log_probability in zip(predictions, log_q):
+    for prediction in predictions:
         distance = pose_distance(prediction.uv, prediction.depth, target.uv, target.depth, config)
         parts["pose"] += masked_mean(distance, keep) * config.pose_weight
         parts["mask"] += mask_loss(prediction.mask_logits, target.mask, config.mask, target.known) * config.mask_weight
         if config.heatmap_weight:
-            entropy = heatmap_cross_entropy(log_probability, target.uv)
+            entropy = heatmap_cross_entropy(prediction.log_q, target.uv)
             parts["heatmap"] += masked_mean(entropy, keep) * config.heatmap_weight
     parts = {name: part / len(predictions) for name, part in parts.items()}
     parts["confidence"] = confidence_loss(predictions[-1], target) * config.confidence_weight

@@ -143,13 +143,13 @@ def run_check(folder: str | Path, asker: Asker, count: int = 20, seed: int = 0) 
         session.react(asker.ask(question))
     size = hand_sizes(held_out, rows)
     result = measure(session.clicks, held_out["uv_before"][rows], held_out["uv_after"][rows], size, seed)
-    told = {
+    clicked = {
         "nme_before": result.nme_before, "nme_after": result.nme_after, "interval": result.interval,
         "by_joint": result.by_joint, "frames": result.frames, "clicks": result.clicks, "joints": list(result.by_joint),
         "answers": _answers(session.clicks, rows),
     }  # fmt: skip
     with atomic_file(Path(folder) / "indicators.json") as candidate:
-        candidate.write_text(json.dumps(known | {"check": told}, indent=1), encoding="utf-8")
+        candidate.write_text(json.dumps(known | {"check": clicked}, indent=1), encoding="utf-8")
     return result
 
 

@@ -7,18 +7,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from ...errors import SemihandError
 from ...models.camera import GRID, Crop, warp_crop
-from ...models.joints import NUM_JOINTS
-from .sources import SourceFrame
+from ...models.joints import NUM_JOINTS, ROOT
+
+if TYPE_CHECKING:
+    from .landmarks import Landmarks
 
 #: Grid pixels kept round every crop: room for any turn with a shift of 5, and for most enlargements.
 MARGIN = 24
 #: Side of the grid that a stored crop covers.
 WIDE_GRID = GRID + 2 * MARGIN
+
+
+class Frame(Protocol):
+    """A picture that shows a hand, whatever it comes from; see `sources.SourceFrame`."""
+
+    time: float
+    segment: int
+    landmarks: Landmarks | None
+
+    def read(self) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
@@ -59,7 +72,7 @@ class CropSet:
         return self.covered[:, MARGIN:-MARGIN, MARGIN:-MARGIN]
 
 
-def cut_crops(frames: Iterable[tuple[SourceFrame, Crop]], input_size: int) -> CropSet:
+def cut_crops(frames: Iterable[tuple[Frame, Crop]], input_size: int) -> CropSet:
     """Cut the crop of every frame for a network of `input_size` pixels. Raises SemihandError where there is none."""
     size = round(input_size * WIDE_GRID / GRID)
     rows = [_row(frame, crop, size) for frame, crop in frames]
@@ -69,7 +82,7 @@ def cut_crops(frames: Iterable[tuple[SourceFrame, Crop]], input_size: int) -> Cr
     return CropSet(crops=tuple(row["crops"] for row in rows), **columns)
 
 
-def _row(frame: SourceFrame, crop: Crop, size: int) -> dict:
+def _row(frame: Frame, crop: Crop, size: int) -> dict:
     image = frame.read()
     everywhere = np.full(image.shape[:2], 255, np.uint8)
     row = {
@@ -79,19 +92,19 @@ def _row(frame: SourceFrame, crop: Crop, size: int) -> dict:
         "marks_uv": np.full((NUM_JOINTS, 2), np.nan), "marks_depth": np.full(NUM_JOINTS, np.nan),
         "marks_presence": np.float64(0), "marks_spread": np.full(NUM_JOINTS, np.nan),
     }  # fmt: skip
-    if frame.marks is not None:
-        row |= _marks_in_crop(frame.marks, crop)
+    if frame.landmarks is not None:
+        row |= _landmarks_in_crop(frame.landmarks, crop)
     return row
 
 
-def _marks_in_crop(marks, crop: Crop) -> dict:
+def _landmarks_in_crop(landmarks: Landmarks, crop: Crop) -> dict:
     """Landmarks in image pixels -> the crop's grid; depth and spread scale with the crop's size in the picture."""
-    uv = crop.uv_to_crop(marks.uv_image)
-    step = crop.uv_to_crop(marks.uv_image.mean(0) + np.array([[0.0, 0], [1, 0], [0, 1]]))
+    uv = crop.uv_to_crop(landmarks.uv_image)
+    step = crop.uv_to_crop(landmarks.uv_image.mean(0) + np.array([[0.0, 0], [1, 0], [0, 1]]))
     scale = float(np.sqrt(abs(np.linalg.det(step[1:] - step[0]))))
     return {
         "marks_uv": uv,
-        "marks_depth": (marks.depth - marks.depth[9]) * scale,
-        "marks_presence": np.float64(marks.presence),
-        "marks_spread": marks.spread * scale,
+        "marks_depth": (landmarks.depth - landmarks.depth[ROOT]) * scale,
+        "marks_presence": np.float64(landmarks.presence),
+        "marks_spread": landmarks.spread * scale,
     }

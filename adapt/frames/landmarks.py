@@ -33,7 +33,7 @@ MAX_DRAWS = len(_OFF)
 
 
 @dataclass(frozen=True)
-class Marks:
+class Landmarks:
     """Joints of one hand as the landmark model sees them.
 
     uv_image (21, 2) pixels; depth (21,) pixels away from the camera, near 0 at the wrist; presence in [0, 1];
@@ -64,24 +64,24 @@ class LandmarkObserver:
         self._detector, self._landmarker = detector or HandDetector(), landmarker or HandLandmarker()
         self._max_hands, self._draws = max_hands, draws
 
-    def __call__(self, image: np.ndarray) -> list[Marks]:
+    def __call__(self, image: np.ndarray) -> list[Landmarks]:
         """Hands of a BGR picture (H, W, 3) uint8, the surest first."""
         found = [self._landmarker(image, box) for box in self._detector.detect(image, self._max_hands)]
-        marks = [self._settle(image, one) for one in found if one.presence >= MIN_PRESENCE]
-        return sorted(marks, key=lambda one: -one.presence)
+        landmarks = [self._settle(image, one) for one in found if one.presence >= MIN_PRESENCE]
+        return sorted(landmarks, key=lambda one: -one.presence)
 
-    def refine(self, image: np.ndarray, marks: Marks) -> Marks:
-        """A hand whose joints are known already, read again; the same marks where the model sees no hand there.
+    def refine(self, image: np.ndarray, landmarks: Landmarks) -> Landmarks:
+        """A hand whose joints are known already, read again; the same landmarks where the model sees no hand there.
 
         Handedness stays: whoever recorded it has seen more than one picture.
         """
-        first = self._landmarker(image, box_from_landmarks(marks.uv_image))
+        first = self._landmarker(image, box_from_landmarks(landmarks.uv_image))
         if first.presence < MIN_PRESENCE:
-            return marks
+            return landmarks
         seen = self._settle(image, first)
-        return Marks(seen.uv_image, seen.depth, seen.presence, marks.handedness, seen.spread)
+        return Landmarks(seen.uv_image, seen.depth, seen.presence, landmarks.handedness, seen.spread)
 
-    def near(self, image: np.ndarray, uv_image: np.ndarray, known: Marks | None = None) -> Marks | None:
+    def near(self, image: np.ndarray, uv_image: np.ndarray, known: Landmarks | None = None) -> Landmarks | None:
         """The hand at these joints (21, 2) pixels, where somebody else sees one: the surer one of what the landmark
         model says there and `known`. The palm detector, which misses many hands that fill the picture, has no part."""
         first = self._landmarker(image, box_from_landmarks(uv_image))
@@ -90,7 +90,7 @@ class LandmarkObserver:
         seen = self._settle(image, first)
         return seen if known is None or seen.presence > known.presence else known
 
-    def _settle(self, image: np.ndarray, first: LandmarkResult) -> Marks:
+    def _settle(self, image: np.ndarray, first: LandmarkResult) -> Landmarks:
         """The mean of the draws' answers; the first answer where there are none."""
         box, looks = box_from_landmarks(first.uv_image), []
         mirror = np.ascontiguousarray(image[:, ::-1]) if self._draws > 1 else None
@@ -122,10 +122,10 @@ def depth_of(result: LandmarkResult) -> np.ndarray:
     return (beside + metric * size / max(np.linalg.norm(bone_lengths(result.xyz_world)), 1e-9)) / 2
 
 
-def _mean(looks: list[LandmarkResult]) -> Marks:
+def _mean(looks: list[LandmarkResult]) -> Landmarks:
     uv = np.array([look.uv_image for look in looks])
     votes = sum(look.handedness_score if look.handedness == "right" else 1 - look.handedness_score for look in looks)
-    return Marks(
+    return Landmarks(
         uv.mean(0),
         np.mean([depth_of(look) for look in looks], axis=0),
         float(np.mean([look.presence for look in looks])),

@@ -5,11 +5,9 @@ Videos and folders of pictures become a recording first (see `record`), so that 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
@@ -20,7 +18,8 @@ from ...datasets.sequence import Sequence, SequenceFrame
 from ...models.camera import Crop, crop_camera, default_intrinsics
 from ...tracker.crop import crop_box, overlap
 from ...progress import Progress
-from .landmarks import LandmarkObserver, Marks
+from .landmarks import LandmarkObserver
+from .landmarks import Landmarks
 from ...record.recording import read_recording
 
 CROPS = ("detector", "label")
@@ -30,9 +29,9 @@ CROPS = ("detector", "label")
 class SourceFrame:
     """One unlabelled picture and where its hand is.
 
-    image: path of the picture. K (3, 3) pixels, None: assumed. handedness "left" | "right". marks: the landmark
+    image: path of the picture. K (3, 3) pixels, None: assumed. handedness "left" | "right". landmarks: the landmark
     model's joints, None where it saw no hand. square: centre (2,) and longer side in pixels of the joints' box, where
-    the crop is cut round something else than the marks. index: the frame's number in its sequence.
+    the crop is cut round something else than the landmarks. index: the frame's number in its sequence.
     """
 
     image: Path
@@ -40,7 +39,7 @@ class SourceFrame:
     segment: int
     handedness: str
     K: np.ndarray | None = None
-    marks: Marks | None = None
+    landmarks: Landmarks | None = None
     square: tuple[np.ndarray, float] | None = None
     index: int = 0
 
@@ -62,7 +61,7 @@ class SourceFrame:
         if self.square is not None:
             center, side = self.square
             return crop_camera(self.intrinsics, center, factor * side, mirrored=mirrored)
-        box = crop_box(self.marks.uv_image, factor, None)
+        box = crop_box(self.landmarks.uv_image, factor, None)
         return crop_camera(self.intrinsics, box.center, box.side, box.roll, mirrored)
 
     def crop_round(self, uv_image: np.ndarray, factor: float) -> Crop:
@@ -96,9 +95,9 @@ def open_source(
 def _of_recording(path: Path, observer: LandmarkObserver | None) -> list[SourceFrame]:
     frames = []
     for frame in Progress(read_recording(path).frames, desc="reading hands", unit="frames"):
-        marks = Marks(frame.uv_image, frame.depth, frame.presence, frame.handedness, np.zeros(len(frame.depth)))
-        marks = marks if observer is None else observer.refine(frame.read(), marks)
-        frames.append(SourceFrame(frame.image, frame.time, frame.segment, frame.handedness, frame.K, marks))
+        landmarks = Landmarks(frame.uv_image, frame.depth, frame.presence, frame.handedness, np.zeros(len(frame.depth)))
+        landmarks = landmarks if observer is None else observer.refine(frame.read(), landmarks)
+        frames.append(SourceFrame(frame.image, frame.time, frame.segment, frame.handedness, frame.K, landmarks))
     return frames
 
 
@@ -117,15 +116,15 @@ def _sequence_frame(frame: SequenceFrame, index: int, fps: float | None, crop: s
     """Without a known rate the pictures are loose ones: every one is a take of its own."""
     time, segment = (index / fps, 0) if fps else (float(index), index)
     square = label_square(frame) if crop == "label" else None
-    marks = _labelled_hand(frame, observer(frame.read()))
-    if marks is None and square is None:
+    landmarks = _labelled_hand(frame, observer(frame.read()))
+    if landmarks is None and square is None:
         return None
     side = frame.handedness if crop == "label" and frame.handedness else None
-    handedness = side or (marks.handedness if marks else "right")
-    return SourceFrame(frame.image, time, segment, handedness, frame.K, marks, square, index)
+    handedness = side or (landmarks.handedness if landmarks else "right")
+    return SourceFrame(frame.image, time, segment, handedness, frame.K, landmarks, square, index)
 
 
-def _labelled_hand(frame: SequenceFrame, hands: list[Marks]) -> Marks | None:
+def _labelled_hand(frame: SequenceFrame, hands: list[Landmarks]) -> Landmarks | None:
     """The hand that the label means where there is a label, else the surest."""
     box = label_box(frame)
     if box is None or not hands:

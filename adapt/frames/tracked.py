@@ -32,16 +32,16 @@ def tracked_crops(
     seen = predict(checkpoint.build().eval(), first)
     joints = [crop.uv_to_image(uv) for crop, uv in zip(first.crops, seen.uv)]
     crops = [frame.crop_round(uv, factor) for frame, uv in zip(frames, joints)] if again else first.crops
-    told = Progress(zip(frames, joints), total=len(joints), desc="looking again", unit="hands")
-    return cut_crops(zip([_told(frame, uv, observer) for frame, uv in told], crops), size)
+    pairs = Progress(zip(frames, joints), total=len(joints), desc="looking again", unit="hands")
+    return cut_crops(zip([_looked_at(frame, uv, observer) for frame, uv in pairs], crops), size)
 
 
-def _told(frame: SourceFrame, uv_image: np.ndarray, observer: LandmarkObserver) -> SourceFrame:
-    """The frame with surer marks, where there are any."""
+def _looked_at(frame: SourceFrame, uv_image: np.ndarray, observer: LandmarkObserver) -> SourceFrame:
+    """The frame with surer landmarks, where there are any."""
     if _sure(frame):
         return frame
-    return replace(frame, marks=observer.near(frame.read(), uv_image, frame.marks))
+    return replace(frame, landmarks=observer.near(frame.read(), uv_image, frame.landmarks))
 
 
 def _sure(frame: SourceFrame) -> bool:
-    return frame.marks is not None and frame.marks.presence >= SURE
+    return frame.landmarks is not None and frame.landmarks.presence >= SURE

@@ -197,12 +197,12 @@ def _not_better(score: float, config: GateConfig) -> str:
 def _better(before: Indicators, after: Indicators) -> str:
     """What improved, in words."""
     words = {"view_consistency": "contradicts itself {} less between views", "detector_agreement": "lies {} nearer to the landmark model"}
-    told = []
+    better = []
     for name, said in words.items():
         then, now = (_mean(one.per_crop[name]) for one in (before, after))
         if np.isfinite(then) and now < then:
-            told.append(said.format(f"{1 - now / then:.0%}"))
-    return f"On the held-out frames the new model {' and '.join(told) or 'is better in the mean of all indicators'}."
+            better.append(said.format(f"{1 - now / then:.0%}"))
+    return f"On the held-out frames the new model {' and '.join(better) or 'is better in the mean of all indicators'}."
 
 
 def _mean(values: np.ndarray) -> float:

@@ -28,14 +28,14 @@ import numpy as np
 import torch
 
 from ...models.circles import load_circles, overlap, pixels_per_unit, render
-from ...models.joints import PRIOR_BONE_LENGTHS
+from ...models.joints import PRIOR_BONE_LENGTHS, ROOT
 from ...models.lifting import MAX_ROOT_DEPTH, bone_lengths, lift
 from ...models.network import Hourglass
 from ...models.registration import register
 from ...synth.cache import Cache
 from ...train import validate
+from ...train.losses import on_grid
 from ..frames.crops import CropSet
-from ..labels.pseudo import inside
 from ..views import Poses, View, ViewConfig, draw_diversity, draw_perturbation, predict
 
 PER_CROP = (
@@ -161,7 +161,7 @@ def view_distance(plain: Poses, seen: Poses, view: View) -> tuple[np.ndarray, np
 
     Joints that the view doesn't show don't count.
     """
-    shown = inside(view.pose(torch.from_numpy(plain.uv)).numpy())
+    shown = on_grid(view.pose(torch.from_numpy(plain.uv)).numpy())
     across = np.linalg.norm(view.back(torch.from_numpy(seen.uv)).numpy() - plain.uv, axis=-1)
     count = np.maximum(shown.sum(1), 1)
     return (across * shown).sum(1) / count, (np.abs(seen.depth - plain.depth) * shown).sum(1) / count
@@ -184,7 +184,7 @@ def bone_distance(poses: Poses, crops: CropSet) -> np.ndarray:
     """(N,) grid pixels in three dimensions between each pose and its registration to the average hand."""
     uv, depth = register(poses.uv, poses.depth, crops.K_crop)
     scale = pixels_per_unit(*(torch.from_numpy(a) for a in (poses.uv, poses.depth, crops.K_crop))).numpy()
-    away = (depth - (poses.depth - poses.depth[:, 9:10])) * scale[:, None]
+    away = (depth - (poses.depth - poses.depth[:, ROOT, None])) * scale[:, None]
     return np.sqrt(((uv - poses.uv) ** 2).sum(-1) + away**2).mean(1)
 
 

@@ -20,40 +20,34 @@ import torch
 from ...errors import SemihandError
 from ...models.joints import PRIOR_BONE_LENGTHS
 from ...models.registration import estimate_template, register
+from ...train.losses import on_grid
 from ..frames.crops import CropSet
-from ..views import Poses, View, ViewConfig, draw_perturbation, predict
+from ..views import Poses, ViewConfig, draw_perturbation, predict
 
-GATES = ("absolute", "quantile", "soft")
+GATES = ("absolute", "quantile")
 
 
 @dataclass(frozen=True)
 class LabelConfig:
     """How pseudo-labels are made and chosen.
 
-    gate "absolute": C <= tau, as in the paper; "quantile": the surest `share` of the pictures; "soft": all, weighted
-    by exp(-C / C's quantile at `share`). draws: random T over which C's view term is averaged. views: looks (the plain
-    one and random T) averaged into a prediction. memory: share of the former registered label in a new one, 1/2 by
-    Eq. (7). register False: labels keep their own bone lengths. own_template:
-    bone lengths estimated from this person's sure frames instead of the prior. detector_term: weight of the landmark
-    model's disagreement in 2D within C. depth_weight: λ_d of C's own distance, isotropic at crop factor 2.
+    gate "absolute": C <= tau, as in the paper; "quantile": the surest `share` of the pictures. register False: labels
+    keep their own bone lengths. own_template: bone lengths estimated from this person's sure frames instead of the
+    prior. depth_weight: λ_d of C's own distance, isotropic at crop factor 2.
     """
 
     gate: str = "absolute"
     tau: float = 1.5
     share: float = 0.5
-    draws: int = 1
-    views: int = 1
-    memory: float = 0.5
     register: bool = True
     own_template: bool = False
-    detector_term: float = 0.0
     depth_weight: float = 50.0
 
     def __post_init__(self):
         if self.gate not in GATES:
             raise SemihandError(f"Gate {self.gate!r} is unknown: {', '.join(GATES)}.")
-        if not 0 < self.share <= 1 or self.draws < 1 or self.views < 1:
-            raise SemihandError(f"Labels need 0 < share <= 1 and at least one draw and view, not {self}.")
+        if not 0 < self.share <= 1:
+            raise SemihandError(f"The share of sure labels is above 0 and at most 1, not {self.share}.")
 
 
 @dataclass(frozen=True)
@@ -62,13 +56,12 @@ class Confidence:
 
     view_term: np.ndarray
     bone_term: np.ndarray
-    detector_term: np.ndarray
     gate: np.ndarray
 
     @property
     def total(self) -> np.ndarray:
-        """C (N,), Eq. (8) and, where asked for, the detector's term."""
-        return self.view_term + self.bone_term + self.detector_term
+        """C (N,), Eq. (8)."""
+        return self.view_term + self.bone_term
 
 
 def distance(uv_a, depth_a, uv_b, depth_b, depth_weight: float, keep=None) -> np.ndarray:
@@ -77,11 +70,6 @@ def distance(uv_a, depth_a, uv_b, depth_b, depth_weight: float, keep=None) -> np
     if keep is None:
         return per_joint.mean(-1)
     return (per_joint * keep).sum(-1) / np.maximum(keep.sum(-1), 1)
-
-
-def inside(uv: np.ndarray) -> np.ndarray:
-    """(..., 21) bool: joints within the 64-grid."""
-    return ((uv > -0.5) & (uv < 63.5)).all(-1)
 
 
 class PseudoLabels:
@@ -93,17 +81,6 @@ class PseudoLabels:
         self.bone_lengths = np.asarray(bone_lengths, float)
         self._generator = torch.Generator().manual_seed(seed)
 
-    def predict(self, network, device) -> Poses:
-        """The network's answers on the crops, averaged over `views` looks."""
-        first = predict(network, self.crops, device)
-        uv, depth = [first.uv], [first.depth]
-        for _ in range(self.config.views - 1):
-            view = draw_perturbation(len(self.crops), self.views, self._generator)
-            seen = predict(network, self.crops, device, view=view)
-            uv.append(view.back(torch.from_numpy(seen.uv)).numpy())
-            depth.append(seen.depth)
-        return Poses(np.mean(uv, 0, dtype=np.float32), np.mean(depth, 0, dtype=np.float32), first.mask, first.confidence)
-
     def start(self, poses: Poses) -> None:
         """The network's own answers are the first labels."""
         if self.config.own_template:
@@ -114,10 +91,9 @@ class PseudoLabels:
         self.registered = self._register(self.pose)
 
     def update(self, poses: Poses) -> None:
-        """Correct the labels with new answers."""
-        (uv, depth), (uv_r, depth_r) = (poses.uv, poses.depth), self.registered
-        kept = self.config.memory
-        self.pose = (1 - kept) * uv + kept * uv_r, (1 - kept) * depth + kept * depth_r  # Eq. (7): kept = 1/2 is its minimum
+        """Correct the labels with new answers: Eq. (7) is least halfway between the answer and the last registration."""
+        uv_r, depth_r = self.registered
+        self.pose = (poses.uv + uv_r) / 2, (poses.depth + depth_r) / 2
         self.registered = self._register(self.pose)
 
     def _register(self, pose):
@@ -127,35 +103,20 @@ class PseudoLabels:
         return uv.astype(np.float32), depth.astype(np.float32)
 
     def judge(self, network, device) -> Confidence:
-        """C of every label under fresh random views, Eq. (8), and the gate that follows from it."""
+        """C of every label under a fresh random view, Eq. (8), and the gate that follows from it."""
         (uv, depth), (uv_r, depth_r), weight = self.pose, self.registered, self.config.depth_weight
-        view_terms = []
-        for _ in range(self.config.draws):
-            view = draw_perturbation(len(self.crops), self.views, self._generator)
-            seen = predict(network, self.crops, device, view=view)
-            moved = view.pose(torch.from_numpy(uv)).numpy()
-            view_terms.append(distance(moved, depth, seen.uv, seen.depth, weight, inside(moved)))
-        view_term = np.mean(view_terms, 0)
+        view = draw_perturbation(len(self.crops), self.views, self._generator)
+        seen = predict(network, self.crops, device, view=view)
+        moved = view.pose(torch.from_numpy(uv)).numpy()
+        view_term = distance(moved, depth, seen.uv, seen.depth, weight, on_grid(moved))
         bone_term = distance(uv, depth, uv_r, depth_r, weight)
-        detector_term = self.config.detector_term * self._detector_distance(uv)
-        gate = self._gate(view_term + bone_term + detector_term)
-        return Confidence(view_term, bone_term, detector_term, gate)
-
-    def _detector_distance(self, uv: np.ndarray) -> np.ndarray:
-        """2D part of l to the landmark model's joints; where it saw no hand, the typical value."""
-        far = ((uv - self.crops.marks_uv) ** 2).sum(-1).mean(-1)
-        if np.isnan(far).all():
-            return np.zeros(len(uv))
-        return np.where(np.isnan(far), np.nanmedian(far), far)
+        return Confidence(view_term, bone_term, self._gate(view_term + bone_term))
 
     def _gate(self, cost: np.ndarray) -> np.ndarray:
         """Eq. (6)'s indicator, or what stands for it."""
         if self.config.gate == "absolute":
             return (cost <= self.config.tau).astype(np.float32)
-        at = np.quantile(cost, self.config.share)
-        if self.config.gate == "quantile":
-            return (cost <= at).astype(np.float32)
-        return np.exp(-cost / max(at, 1e-6)).astype(np.float32)
+        return (cost <= np.quantile(cost, self.config.share)).astype(np.float32)
 
     def state(self) -> dict[str, np.ndarray]:
         """All that `restore` needs."""

@@ -18,6 +18,7 @@ from ...models.camera import GRID, GRID_CENTER
 from ...models.joints import PRIOR_BONE_LENGTHS, ROOT
 from ...models.lifting import bone_lengths as lengths_of
 from ...models.registration import estimate_template, register
+from ...train.losses import on_grid
 from ..frames.crops import CropSet
 from .definition import to_our_joints
 from .smoothing import smooth
@@ -108,7 +109,7 @@ def _labels(crops: CropSet, template, own: Poses | None, config: TeacherConfig):
 
 
 def to_units(marks_uv, marks_depth, template, shift_joints: bool = True) -> tuple[np.ndarray, np.ndarray]:
-    """Marks (N, 21, 2) and (N, 21) grid pixels -> uv (N, 21, 2) grid pixels, depth (N, 21) unit bones, of our joints.
+    """Landmarks (N, 21, 2) and (N, 21) grid pixels -> uv (N, 21, 2) grid pixels, depth (N, 21) unit bones, of our joints.
 
     A unit bone is so many pixels that the bones' summed squared lengths are those of the template (weak perspective:
     the landmark model's depth has the scale of its pixels).
@@ -138,6 +139,5 @@ def _mask_weight(mask: np.ndarray, uv: np.ndarray, least: float) -> np.ndarray:
     """(N, 21): the predicted mask (N, 64, 64) within two pixels of each joint, from `least` off it to 1 on it."""
     near = np.stack([cv2.dilate(np.float32(one), np.ones((5, 5), np.uint8)) for one in mask])
     column, row = np.clip(np.rint(uv), 0, GRID - 1).astype(int).transpose(2, 0, 1)
-    inside = ((uv > -0.5) & (uv < GRID - 0.5)).all(-1)
-    on = np.where(inside, near[np.arange(len(uv))[:, None], row, column], 1.0)
+    on = np.where(on_grid(uv), near[np.arange(len(uv))[:, None], row, column], 1.0)
     return least + (1 - least) * on

@@ -33,6 +33,7 @@ from .results import ALL_METRICS, PARTS, Results
 from .rows import ROWS, TAUGHT, row_config
 from .settings import Changes, Setting, changed
 from .table import order_report, table
+from ...adapt.finetune import finetune
 from .target import Target, cut_target
 
 log = logging.getLogger(__name__)
@@ -100,7 +101,7 @@ class AblateOptions:
 
     def config(self, row: str, crop_factor: float, setting: Setting = Setting()) -> FinetuneConfig | None:
         """The recipe of a row for this network's crops. The row's own switches win over the setting's changes."""
-        own = {"iterations": self.iterations, "steps": self.steps, "labelled": self.batch, "unlabelled": self.batch}
+        own = {"iterations": self.iterations, "steps": self.steps, "batch": self.batch}
         given = {name: value for name, value in own.items() if value is not None}
         recipes = (changed(replace(recipe, **given), setting.changes) for recipe in (PAPER, ROBUST))
         config = row_config(row, *recipes)
@@ -205,7 +206,7 @@ class Ablation:
         tuning, network, device = self._tuning(run), self.checkpoint.build().eval(), "cpu"
         if tuning is not None:
             try:
-                network, device = tuning.run(), tuning.process.device
+                network, device = finetune(tuning), tuning.process.device
             except SemihandError as error:  # a training that went wrong is a result of its row, and would go wrong again
                 log.warning("%s: %s", run, error)
                 return {"note": str(error)}

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 from ...adapt.profiles import FinetuneConfig
 from ...errors import SemihandError
-from ...models.circles import LAYOUTS, CrossModalConfig
 
 #: What a row adapts to; it is measured on both parts.
 ADAPT_TO = ("train", "test", "both")
@@ -56,15 +55,8 @@ def parse_changes(texts: typing.Sequence[str]) -> Changes:
             raise SemihandError(f"--set {name} is given twice.")
         changes[name] = _typed(name, value, _kind(name))
     found = tuple(sorted(changes.items()))
-    _check(changed(FinetuneConfig("check"), found))
+    changed(FinetuneConfig("check"), found)  # refuses values that no recipe takes
     return found
-
-
-def _check(config: FinetuneConfig) -> None:
-    """Refuse now what the circles would refuse in the middle of a run."""
-    CrossModalConfig(stride=config.circle_stride, skip_below_iou=config.skip_below_iou, free_joints=config.free_joints)
-    if config.circle_layout not in LAYOUTS:
-        raise SemihandError(f"Circle layout {config.circle_layout!r} is unknown: {', '.join(LAYOUTS)}.")
 
 
 def changed(config: FinetuneConfig, changes: Changes) -> FinetuneConfig:

@@ -26,6 +26,8 @@ from ...models.network import Hourglass
 from ...synth.cache import open_cache
 from ...synth.feed import FixedPictures
 from .targets import Target, absent, blurred, frozen, rendered_crops
+from ...adapt.finetune import finetune
+from ...adapt.profiles import ROBUST
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ CASES = {
     "rate x0.3": _case(faster=0.3),
     "rate x3": _case(faster=3.0),
     "rate x10": _case(faster=10.0),
-    "circles x10": _case(circles_weight=10.0, skip_below_iou=0.0),
+    "circles x10": _case(circles_weight=10.0, circles=replace(ROBUST.circles, skip_below_iou=0.0)),
     "absent": _case(spoil="absent", harmful=True),
     "blurred": _case(spoil="blurred", harmful=True),
     "frozen": _case(spoil="frozen", harmful=True),
@@ -78,7 +80,7 @@ CASES = {
 class StudyOptions:
     """sequences: folders with labels; rendered: how many shifted targets of rendered hands. checkpoint: the source.
     pictures: folder of a finished cache. out: the study's folder. cases: names of CASES, empty: all. seeds: of the
-    fine-tunings. iterations, steps, batch, rate, looks (for labels): of each one; short ones need a high rate. stretches: each result
+    fine-tunings. iterations, steps, batch, rate: of each one; short ones need a high rate. stretches: each result
     is measured with these multiples of the weights' change, 2 being as if it had gone on in the same direction. truths:
     crops at most on which the true error is measured."""
 
@@ -93,7 +95,6 @@ class StudyOptions:
     steps: int = 10
     batch: int = 12
     rate: float = 3e-4
-    looks: int = 1
     stretches: tuple[float, ...] = (0.5, 1.0, 2.0)
     truths: int = 100
     device: str = "auto"
@@ -107,7 +108,7 @@ class StudyOptions:
 
     def settings(self) -> dict:
         """What makes candidates comparable: those of other settings don't go into the same folder."""
-        names = ("iterations", "steps", "batch", "rate", "looks", "truths")
+        names = ("iterations", "steps", "batch", "rate", "truths")
         return {name: getattr(self, name) for name in names} | {"checkpoint": sha256(self.checkpoint.read_bytes()).hexdigest()}
 
 
@@ -154,7 +155,7 @@ class Bench:
         tuning = Finetuning(self.checkpoint, train, self.pictures, config, self.options.device, self._taught(case, train, seed))
         stopped = ""
         try:
-            tuning.run()
+            finetune(tuning)
         except SemihandError as error:
             stopped = str(error)
         for stretch, file in files.items():
@@ -163,9 +164,8 @@ class Bench:
 
     def _config(self, case: Case, seed: int) -> FinetuneConfig:
         options, rate = self.options, self.options.rate * case.faster
-        config = named_profile(case.profile, iterations=options.iterations, steps=options.steps, labelled=options.batch,
-                               unlabelled=options.batch, rate=rate, late_rate=rate, seed=seed, **dict(case.changes))  # fmt: skip
-        return replace(config, labels=replace(config.labels, draws=options.looks, views=options.looks))
+        return named_profile(case.profile, iterations=options.iterations, steps=options.steps, batch=options.batch,
+                               rate=rate, late_rate=rate, seed=seed, **dict(case.changes))  # fmt: skip
 
     def _recording(self, case: Case, seed: int) -> CropSet:
         crops = self.target.crops.take(self.target.recorded)

@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from semihand.adapt.frames import sources
-from semihand.adapt.frames.landmarks import Marks
+from semihand.adapt.frames.landmarks import Landmarks
 from semihand.adapt.frames.sources import SourceFrame, open_source
 from semihand.errors import SemihandError
 from semihand.datasets.sequence import SequenceWriter
@@ -28,7 +28,7 @@ def hand(center, side=40.0, turn=0.0):
 
 
 def marks(center, presence=0.9, handedness="right", **more):
-    return Marks(hand(center, **more), np.arange(21.0), presence, handedness, np.zeros(21))
+    return Landmarks(hand(center, **more), np.arange(21.0), presence, handedness, np.zeros(21))
 
 
 def observer(*hands):
@@ -54,7 +54,7 @@ def test_frames_without_labels_take_the_surest_hand(sequence):
     frames = open_source(folder, observer=observer(marks((40, 60), 0.7, "left"), marks((110, 60), 0.95)))
     assert [frame.time for frame in frames] == [0.0, 0.05] and [frame.segment for frame in frames] == [0, 0]
     assert all(frame.handedness == "right" and frame.square is None for frame in frames)
-    assert_allclose(frames[0].marks.uv_image, hand((110, 60)))
+    assert_allclose(frames[0].landmarks.uv_image, hand((110, 60)))
     assert frames[0].read().shape == PICTURE.shape
 
 
@@ -67,7 +67,7 @@ def test_the_label_says_which_hand_is_meant(sequence):
     folder = sequence([{"uv": hand((42, 58))}, {"uv": hand((20, 20), 15.0)}])
     frames = open_source(folder, observer=observer(marks((40, 60), 0.7, "left"), marks((110, 60), 0.95)))
     assert len(frames) == 1  # nobody stands where the second label is
-    assert_allclose(frames[0].marks.uv_image, hand((40, 60)))
+    assert_allclose(frames[0].landmarks.uv_image, hand((40, 60)))
     assert frames[0].handedness == "left" and frames[0].square is None
 
 
@@ -94,7 +94,7 @@ def test_label_crops_use_the_labelled_box_and_side_alone(sequence):
     center, side = frame.square
     assert_allclose(center, (low + high) / 2, atol=1e-3)
     assert side == pytest.approx((high - low).max(), abs=1e-3)
-    assert frame.handedness == "left" and frame.marks.handedness == "right"
+    assert frame.handedness == "left" and frame.landmarks.handedness == "right"
     wanted = crop_camera(default_intrinsics(160, 120), center, 1.4 * side, mirrored=True)
     assert_allclose(frame.crop(1.4).image_to_crop, wanted.image_to_crop, atol=1e-9)
 
@@ -103,7 +103,7 @@ def test_label_crops_need_no_landmarks(sequence):
     folder = sequence([{"uv": hand((60, 60)), "handedness": "left"}, {"uv": hand((60, 60))}, {}])
     frames = open_source(folder, "label", observer())
     assert [frame.handedness for frame in frames] == ["left", "right"]
-    assert all(frame.marks is None for frame in frames)
+    assert all(frame.landmarks is None for frame in frames)
     with pytest.raises(SemihandError, match="No hand was found in the 3 pictures"):
         open_source(folder, "detector", observer())
 
@@ -126,8 +126,8 @@ def test_a_recording_keeps_its_takes_and_cameras(tmp_path, monkeypatch):
     assert [frame.segment for frame in frames] == [0, 0, 1, 1]
     assert all(isinstance(frame, SourceFrame) and frame.square is None for frame in frames)
     assert_allclose(frames[3].intrinsics, K + 3)
-    assert_allclose(frames[3].marks.uv_image, hand((60, 60)) + 3)
-    assert (frames[0].marks.presence, frames[0].marks.handedness) == (0.8, "left")
+    assert_allclose(frames[3].landmarks.uv_image, hand((60, 60)) + 3)
+    assert (frames[0].landmarks.presence, frames[0].landmarks.handedness) == (0.8, "left")
     assert frames[3].crop(1.4).mirrored
 
 
@@ -158,7 +158,7 @@ def test_a_published_data_set_is_a_source_of_pictures(tmp_path):
     sees = observer(marks((72, 60)), marks((130, 20), 0.95))
     frames = open_source(tmp_path, observer=sees, split="train")
     assert [frame.index for frame in frames] == [0, 1, 2]
-    assert_allclose(frames[0].marks.uv_image, hand((72, 60)))
+    assert_allclose(frames[0].landmarks.uv_image, hand((72, 60)))
     assert [frame.image.name for frame in open_source(tmp_path, observer=sees, split="train", limit=2)] == ["0.jpg"]
     with pytest.raises(SemihandError, match="test"):
         open_source(tmp_path, observer=sees)

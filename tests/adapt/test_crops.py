@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from semihand.adapt.frames.crops import MARGIN, WIDE_GRID, CropSet, cut_crops
-from semihand.adapt.frames.landmarks import Marks
+from semihand.adapt.frames.landmarks import Landmarks
 from semihand.adapt.frames.sources import SourceFrame
 from semihand.errors import SemihandError
 from semihand.evaluate.labels.predict import predict as evaluate_predict
@@ -33,8 +33,8 @@ def joints(center=(160, 120), side=60.0):
     return np.array(center) + side * uv
 
 
-def frame(path, handedness="right", center=(160, 120), side=60.0, marks=None, **more):
-    return SourceFrame(path, more.pop("time", 0.0), more.pop("segment", 0), handedness, K, marks,
+def frame(path, handedness="right", center=(160, 120), side=60.0, landmarks=None, **more):
+    return SourceFrame(path, more.pop("time", 0.0), more.pop("segment", 0), handedness, K, landmarks,
                        (np.array(center, float), side), **more)  # fmt: skip
 
 
@@ -72,10 +72,10 @@ def test_what_the_camera_did_not_see_is_known(picture):
 def test_landmarks_follow_their_crop(picture):
     """Side 120 round the centre: 64 / 120 grid pixels for a pixel, in depth and spread too."""
     depth = np.linspace(-20, 40, 21)
-    marks = Marks(joints(), depth, 0.9, "right", np.full(21, 3.0))
-    one = frame(picture, marks=marks, center=(159.5, 119.5))
+    landmarks = Landmarks(joints(), depth, 0.9, "right", np.full(21, 3.0))
+    one = frame(picture, landmarks=landmarks, center=(159.5, 119.5))
     crops = cut_crops([(one, one.crop(2.0))], 96)
-    assert_allclose(crops.marks_uv[0], 31.5 + (marks.uv_image - [159.5, 119.5]) * 64 / 120, atol=0.05)
+    assert_allclose(crops.marks_uv[0], 31.5 + (landmarks.uv_image - [159.5, 119.5]) * 64 / 120, atol=0.05)
     assert_allclose(crops.marks_depth[0], (depth - depth[9]) * 64 / 120, rtol=0.01, atol=1e-9)
     assert_allclose(crops.marks_spread[0], 3 * 64 / 120, rtol=0.01)
     assert crops.marks_presence[0] == 0.9
@@ -84,12 +84,12 @@ def test_landmarks_follow_their_crop(picture):
 def test_landmarks_fall_on_what_they_mark(tmp_path):
     """A white dot at the first joint, far off the camera's axis, of a right and of a left hand."""
     image = np.zeros((240, 320, 3), np.uint8)
-    marks = Marks(joints((250, 180)), np.zeros(21), 0.9, "left", np.zeros(21))
-    cv2.circle(image, tuple(np.round(marks.uv_image[5] * 16).astype(int)), 4 * 16, (255, 255, 255), -1, cv2.LINE_AA, 4)
+    landmarks = Landmarks(joints((250, 180)), np.zeros(21), 0.9, "left", np.zeros(21))
+    cv2.circle(image, tuple(np.round(landmarks.uv_image[5] * 16).astype(int)), 4 * 16, (255, 255, 255), -1, cv2.LINE_AA, 4)
     cv2.imwrite(str(tmp_path / "dot.png"), image)
     seen = {}
     for handedness in ("left", "right"):
-        one = frame(tmp_path / "dot.png", handedness, (250, 180), marks=marks)
+        one = frame(tmp_path / "dot.png", handedness, (250, 180), landmarks=landmarks)
         crops = cut_crops([(one, one.crop(1.5))], 96)
         weight = crops.image[0, ..., 0].astype(float)
         x = (np.arange(168) + 0.5) * 112 / 168 - 0.5 - 24
@@ -104,14 +104,14 @@ def test_depth_keeps_its_sign_in_mirrored_crops(picture):
     depth = np.linspace(-20, 40, 21)
     found = []
     for handedness in ("left", "right"):
-        one = frame(picture, handedness, marks=Marks(joints(), depth, 0.9, handedness, np.zeros(21)))
+        one = frame(picture, handedness, landmarks=Landmarks(joints(), depth, 0.9, handedness, np.zeros(21)))
         found.append(cut_crops([(one, one.crop(2.0))], 64).marks_depth[0])
     assert_allclose(found[0], found[1], rtol=1e-6)
     assert found[0][9] == 0 and (np.diff(found[0]) > 0).all()
 
 
 def test_frames_without_landmarks_have_none(picture):
-    marked = frame(picture, marks=Marks(joints(), np.zeros(21), 0.9, "right", np.zeros(21)))
+    marked = frame(picture, landmarks=Landmarks(joints(), np.zeros(21), 0.9, "right", np.zeros(21)))
     bare = frame(picture, time=1.5, segment=3)
     crops = cut_crops([(one, one.crop(2.0)) for one in (marked, bare)], 64)
     assert np.isfinite(crops.marks_uv[0]).all() and np.isnan(crops.marks_uv[1]).all()

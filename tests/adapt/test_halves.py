@@ -9,21 +9,24 @@ import torch
 from torch.testing import assert_close
 
 from semihand.train.augment import AugmentConfig
-from semihand.adapt.halves import Answers, LabelledHalf, Labels, UnlabelledHalf
+from semihand.adapt.halves import LabelledHalf, Labels, UnlabelledHalf, batch_losses
 from semihand.train.losses import PAPER_LOSS
 from semihand.adapt.profiles import FinetuneConfig
 from semihand.adapt.views import ViewConfig
 from semihand.models.circles import NUM_CIRCLES, CircleModel, pixels_per_unit
+from semihand.models.checkpoint import describe
 from semihand.models.decode import Prediction
+from semihand.models.network import NetworkConfig, StackMaps
 
 CPU = torch.device("cpu")
 SIZE = 96
+INFO = describe(NetworkConfig("test", input_size=SIZE, stem="stride4", crop_factor=1.4), {})
 NO_COLOUR = AugmentConfig(gain=0, brightness=0, contrast=(1, 1), grey=0, erase=0)
 #: Views that change nothing, so that answers can be planted in the crop's own grid.
 STILL = ViewConfig(kinds=("shift",), shift=0.0, turn=0.0, scale=(1.0, 1.0), move=0.0)
 #: Eq. (6) alone, to the letter.
 LITERAL = FinetuneConfig(
-    "test", views=STILL, colour=NO_COLOUR, loss=PAPER_LOSS, view_weight=0.0, circles_weight=0.0, unlabelled=4
+    "test", views=STILL, colour=NO_COLOUR, loss=PAPER_LOSS, view_weight=0.0, circles_weight=0.0
 )
 
 
@@ -33,8 +36,7 @@ def generator(seed=0):
 
 def answer(uv, depth, mask_logits=None, stacks=1):
     mask_logits = torch.full((len(uv), 64, 64), -30.0) if mask_logits is None else mask_logits
-    one = Prediction(uv, depth, mask_logits, torch.zeros(len(uv), 21), torch.zeros(len(uv), 0))
-    return Answers([one] * stacks, [torch.zeros(len(uv), 0)] * stacks)
+    return [Prediction(uv, depth, mask_logits, torch.zeros(len(uv), 21), torch.zeros(len(uv), 0))] * stacks
 
 
 @pytest.fixture
@@ -58,7 +60,7 @@ class TestUnlabelled:
     """Eq. (6): 1(C <= tau) [l(zA, A p) + l(zA, A r)] + (1 - 1(C <= tau)) l(z0, r), a mean over the batch."""
 
     def half(self, crops, labels, config=LITERAL):
-        return UnlabelledHalf(crops, rows(), labels, SIZE, config, generator(), CPU)
+        return UnlabelledHalf.draw(crops, rows(), labels, SIZE, config, generator(), CPU)
 
     def test_eq_6_by_hand(self, crops, labels):
         half = self.half(crops, labels)
@@ -71,7 +73,7 @@ class TestUnlabelled:
         assert set(losses) == {"unsupervised"}
         assert losses["unsupervised"].item() == pytest.approx((2 * sure + 2 * 4) / 4, rel=1e-4)
 
-    def test_a_soft_gate_weighs_both_branches(self, crops, labels):
+    def test_a_gate_between_weighs_both_branches(self, crops, labels):
         gate = torch.tensor([0.25, 1.0, 0.5, 0.0])
         half = self.half(crops, replace(labels, gate=gate))
         assert [len(picture) for picture in half.pictures] == [4, 3]
@@ -103,14 +105,13 @@ class TestUnlabelled:
         half = self.half(crops, replace(labels, gate=torch.zeros(4)))
         uv, depth = labels.registered
         first, last = answer(uv, depth), answer(uv + torch.tensor([2.0, 0]), depth)
-        both = Answers(first.stacks + last.stacks, first.log_q + last.log_q)
-        assert half.losses([both], None)["unsupervised"].item() == pytest.approx(2, rel=1e-4)
+        assert half.losses([first + last], None)["unsupervised"].item() == pytest.approx(2, rel=1e-4)
 
     def test_labels_follow_the_augmented_picture(self, crops, labels):
         """A network that knows A loses nothing; one that gives the crop's own joints does."""
         half = self.half(crops, labels, replace(LITERAL, views=ViewConfig(turn=40.0), ungated_registered=False))
         (uv, depth), rows_sure = labels.pose, torch.tensor([0, 2])
-        knows = answer(half._diverse.pose(uv[rows_sure]), depth[rows_sure])
+        knows = answer(half.diverse.pose(uv[rows_sure]), depth[rows_sure])
         plain = answer(uv, depth)
         assert half.losses([plain, knows], None)["unsupervised"].item() < 1e-4
         assert half.losses([plain, answer(uv[rows_sure], depth[rows_sure])], None)["unsupervised"].item() > 5
@@ -132,9 +133,9 @@ class TestUnlabelled:
         half = self.half(crops, labels, config)
         assert [len(picture) for picture in half.pictures] == [4, 4]
         uv, depth = labels.pose
-        plain, seen = answer(uv, depth), answer(half._view.pose(uv) + torch.tensor([2.0, 0]), depth)
+        plain, seen = answer(uv, depth), answer(half.view.pose(uv) + torch.tensor([2.0, 0]), depth)
         assert half.losses([plain, seen], None)["view"].item() == pytest.approx(4, rel=1e-3)
-        inner = half._view.picture(torch.from_numpy(crops.image).permute(0, 3, 1, 2).float(), 112, SIZE)
+        inner = half.view.picture(torch.from_numpy(crops.image).permute(0, 3, 1, 2).float(), 112, SIZE)
         assert_close(half.pictures[1], inner)
 
     def test_perturbed_pictures_change_colours_where_asked(self, crops, labels):
@@ -178,7 +179,7 @@ class TestUnlabelled:
         uv, depth = labels.pose
         taught = (uv.clone(), depth.clone(), weight)
         config = replace(LITERAL, pseudo_weight=0.0, teacher_weight=1.0)
-        half = self.half(crops, replace(labels, taught=taught), config)
+        half = self.half(crops, replace(labels, teacher=taught), config)
         assert [len(picture) for picture in half.pictures] == [4, 1]
         losses = half.losses([answer(uv, depth), answer(uv[1:2] + torch.tensor([2.0, 0]), depth[1:2])], None)
         assert set(losses) == {"teacher"}
@@ -189,7 +190,7 @@ class TestUnlabelled:
         weight[1] = 1.0
         uv, depth = labels.pose
         config = replace(LITERAL, teacher_weight=1.0, ungated_registered=False)
-        half = self.half(crops, replace(labels, taught=(uv, depth, weight)), config)
+        half = self.half(crops, replace(labels, teacher=(uv, depth, weight)), config)
         assert [len(picture) for picture in half.pictures] == [4, 3]
         diverse = answer(uv[:3] + torch.tensor([2.0, 0]), depth[:3])
         losses = half.losses([answer(uv, depth), diverse], None)
@@ -227,7 +228,7 @@ class TestLabelled:
                 "present": np.array([True, True, False, True, True])}  # fmt: skip
 
     def half(self, arrays, config, seed=0):
-        return LabelledHalf(arrays, 2.8, SIZE, 1.4, config, generator(seed), CPU)
+        return LabelledHalf.draw(arrays, 2.8, INFO, config, generator(seed), CPU)
 
     def test_the_plain_crop_by_hand(self, arrays):
         half = self.half(arrays, LITERAL)
@@ -253,13 +254,13 @@ class TestLabelled:
         weight = half.target.mask / half.target.mask.sum((1, 2), keepdim=True)
         middle = torch.stack([(weight.sum(1) * x).sum(-1), (weight.sum(2) * x).sum(-1)], -1)
         on_grid = torch.tensor([[[2 * 33 + 0.5 - 32, 2 * 32 + 0.5 - 32]]])  # the rectangle's middle in the plain crop
-        assert_close(middle, half._diverse.pose(on_grid.expand(5, 1, 2))[:, 0], atol=0.3, rtol=0)
+        assert_close(middle, half.diverse.pose(on_grid.expand(5, 1, 2))[:, 0], atol=0.3, rtol=0)
 
     def test_consistency_pictures_are_views_of_the_augmented_ones(self, arrays):
         config = replace(LITERAL, views=ViewConfig(), view_weight=0.1)
         half = self.half(arrays, config)
         assert len(half.pictures) == 2
-        seen = half._view.pose(half.target.uv)[:, :3]
+        seen = half.view.pose(half.target.uv)[:, :3]
         whole = ((seen > 5) & (seen < 58)).all(-1)
         assert whole.sum() > 5
         assert (centres(half.pictures[1]) - seen)[whole].abs().max() < 0.1
@@ -271,8 +272,8 @@ class TestLabelled:
         half = self.half(arrays, config)
         target = half.target
         logits = target.mask.clamp(1e-6, 1 - 1e-6).logit()
-        seen_mask = half._view.mask(target.mask).clamp(1e-6, 1 - 1e-6).logit()
-        first, second = answer(target.uv, target.depth, logits), answer(half._view.pose(target.uv), target.depth, seen_mask)
+        seen_mask = half.view.mask(target.mask).clamp(1e-6, 1 - 1e-6).logit()
+        first, second = answer(target.uv, target.depth, logits), answer(half.view.pose(target.uv), target.depth, seen_mask)
         losses = half.losses([first, second], None)
         assert set(losses) == {"supervised", "view"}
         confidence = 0.1 * math.log(2)  # the only part that was not right: logits of 0
@@ -290,10 +291,25 @@ class TestLabelled:
         assert loss.item() == pytest.approx(4 / 5, rel=1e-3)
 
 
-def test_answers_are_cut_by_pictures():
-    uv = torch.arange(6.0)[:, None, None].expand(6, 21, 2)
-    whole = answer(uv, torch.zeros(6, 21), stacks=2)
-    part = whole.part(slice(2, 5))
-    assert len(part.stacks) == len(part.log_q) == 2 and len(part.log_q[0]) == 3
-    assert part.last.uv[:, 0, 0].tolist() == [2.0, 3.0, 4.0]
-    assert part.last.confidence.shape == (3, 21)
+class Half:
+    """Wants two pictures looked at and sums what the network says of them."""
+
+    def __init__(self, *counts):
+        self.pictures = [torch.full((count, 3, 8, 8), 127.5 + 63.75 * count) for count in counts]
+
+    def losses(self, answers, circles):
+        assert [len(stacks) for stacks in answers] == [2] * len(self.pictures)
+        return {str(len(self.pictures)): sum(stacks[-1].mask_logits.sum() for stacks in answers), "all": circles}
+
+
+def test_every_half_gets_the_answers_to_its_own_pictures_from_one_pass():
+    seen = []
+
+    def network(x):
+        seen.append(len(x))
+        maps = torch.zeros(len(x), 21, 4, 4)
+        return [StackMaps(maps, maps, x[:, 0, :1, :1])] * 2
+
+    losses = batch_losses(network, [Half(1, 2), Half(5)], 3.0)
+    assert seen == [8]
+    assert {name: float(loss) for name, loss in losses.items()} == {"2": 1 + 2 * 2, "1": 5 * 5, "all": 6.0}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from semihand.adapt.frames.landmarks import MAX_DRAWS, LandmarkObserver, Marks, depth_of
+from semihand.adapt.frames.landmarks import MAX_DRAWS, LandmarkObserver, Landmarks, depth_of
 from semihand.models.joints import BONES, NUM_JOINTS, PRIOR_BONE_LENGTHS
 from semihand.tracker.detect import LandmarkResult
 
@@ -94,7 +94,7 @@ def test_nothing_where_the_model_sees_no_hand(picture):
 
 def test_refine_finds_a_recorded_hand_again(picture):
     off = hand()[:, :2] + 4.0
-    recorded = Marks(off, np.zeros(NUM_JOINTS), 0.7, "left", np.zeros(NUM_JOINTS))
+    recorded = Landmarks(off, np.zeros(NUM_JOINTS), 0.7, "left", np.zeros(NUM_JOINTS))
     marks = observer(PlantedModel(), 2).refine(picture, recorded)
     assert_allclose(marks.uv_image, hand()[:, :2], atol=1e-9)
     assert_allclose(marks.depth, hand()[:, 2], atol=1e-9)
@@ -106,7 +106,7 @@ def test_a_hand_that_somebody_else_sees_is_asked_for_without_the_palm_detector(p
     model = PlantedModel(presence=0.8)
     found = LandmarkObserver(None, model, draws=2).near(picture, hand()[:, :2] + 5.0)
     assert_allclose(found.uv_image, hand()[:, :2], atol=1e-9)
-    unsure, sure = (Marks(hand()[:, :2] + 9, np.zeros(NUM_JOINTS), score, "left", np.zeros(NUM_JOINTS)) for score in (0.7, 0.9))
+    unsure, sure = (Landmarks(hand()[:, :2] + 9, np.zeros(NUM_JOINTS), score, "left", np.zeros(NUM_JOINTS)) for score in (0.7, 0.9))
     asked = LandmarkObserver(PlantedDetector(), model, draws=2)
     assert asked.near(picture, hand()[:, :2], unsure).presence == pytest.approx(0.8)
     assert asked.near(picture, hand()[:, :2], sure) is sure

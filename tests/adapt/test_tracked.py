@@ -9,7 +9,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from semihand.adapt.frames.landmarks import LandmarkObserver, Marks
+from semihand.adapt.frames.landmarks import LandmarkObserver, Landmarks
 from semihand.adapt.frames.sources import SourceFrame
 from semihand.adapt.frames.tracked import SURE, tracked_crops
 from semihand.datasets.sequence import read_sequence
@@ -25,7 +25,7 @@ CENTER = np.array([80.0, 60.0])
 
 def marks(presence, away=0.0):
     uv = CENTER + away + np.stack(np.meshgrid(np.linspace(-20, 20, 7), np.linspace(-20, 20, 3)), -1).reshape(21, 2)
-    return Marks(uv, np.arange(21.0), presence, "right", np.zeros(21))
+    return Landmarks(uv, np.arange(21.0), presence, "right", np.zeros(21))
 
 
 class Observer:
@@ -50,7 +50,7 @@ def frame(tmp_path):
     cv2.imwrite(str(tmp_path / "hand.png"), np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8))
 
     def build(known, square=(CENTER, 40.0)):
-        return SourceFrame(tmp_path / "hand.png", 0.0, 0, "right", marks=known, square=square)
+        return SourceFrame(tmp_path / "hand.png", 0.0, 0, "right", landmarks=known, square=square)
 
     return build
 

@@ -134,15 +134,10 @@ def test_then_is_one_view_after_the_other(hand):
     assert not torch.allclose(both.pose(uv), second.then(first).pose(uv), atol=0.1)
     assert_close(both.scale, first.scale, atol=1e-5, rtol=1e-5)
     picture = dots(hand[0])
-    twice = centres(both[:1].picture(picture, WIDE_GRID, SIZE)[0])
+    twice = centres(View(both.matrix[:1]).picture(picture, WIDE_GRID, SIZE)[0])
     wanted = both.pose(uv)[0].numpy()
     whole = ((wanted > 6) & (wanted < 57)).all(-1)
     assert whole.any() and np.abs(twice - wanted)[whole].max() < 0.1
-
-
-def test_views_of_some_rows():
-    view = draw_diversity(6, ViewConfig(), generator())
-    assert_close(view[torch.tensor([4, 1])].matrix, view.matrix[[4, 1]])
 
 
 def test_a_mask_on_another_grid_goes_the_way_of_the_picture():

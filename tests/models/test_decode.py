@@ -42,7 +42,7 @@ def test_two_equal_peaks_give_their_middle():
 def test_uniform_heatmap_gives_the_centre(size):
     found = decode(maps(size))
     assert_close(found.uv, torch.full((1, 21, 2), 31.5), atol=1e-4, rtol=0)
-    assert_close(found.Q.sum((2, 3)), torch.ones(1, 21))
+    assert_close(found.log_q.exp().sum((2, 3)), torch.ones(1, 21))
 
 
 def test_depth_is_read_at_the_peak_and_relative_to_the_root():
@@ -73,10 +73,10 @@ def test_confidence_is_read_at_the_peak_and_moves_no_joint():
     confidence[:, :, 5, 6] = 4.0
     confidence.requires_grad_()
     found = decode(maps(32, heat, confidence=confidence))
-    assert_close(found.confidence, 4 * found.Q[:, :, 5, 6])
+    assert_close(found.confidence, 4 * found.log_q.exp()[:, :, 5, 6])
     found.confidence.sum().backward()
     assert heat.grad is None
-    assert_close(confidence.grad, found.Q.detach())
+    assert_close(confidence.grad, found.log_q.exp().detach())
 
 
 def test_gradient_of_uv_reaches_the_heatmap():
@@ -95,3 +95,13 @@ def test_half_precision_maps_are_decoded_in_float32():
 def test_huge_logits_stay_finite():
     found = decode(maps(32, planted(32, 0, 31, height=1e5)))
     assert_close(found.uv[0, 0], torch.tensor([62.5, 0.5]), atol=1e-4, rtol=0)
+
+
+def test_log_probabilities_are_those_of_the_heatmap_and_pictures_can_be_taken():
+    torch.manual_seed(1)
+    heat = 3 * torch.randn(3, 21, 32, 32)
+    found = decode(maps(32, heat, confidence=torch.zeros(3, 21, 32, 32)))
+    assert_close(found.log_q.exp().flatten(2), heat.flatten(2).softmax(-1))
+    part = found[1:]
+    assert_close(part.log_q, found.log_q[1:])
+    assert part.verdict is None and part.confidence.shape == (2, 21) and torch.equal(part.uv, found.uv[1:])

@@ -8,7 +8,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from semihand.adapt.frames.landmarks import Marks
+from semihand.adapt.frames.landmarks import Landmarks
 from semihand.datasets.sequence import SequenceWriter
 from semihand.errors import SemihandError
 from semihand.models.checkpoint import describe, save_checkpoint
@@ -29,7 +29,7 @@ def hand(center, side=60.0):
 
 def observer(image):
     depth = 3 * np.sin(np.arange(21.0))
-    return [Marks(hand((100, 100)), depth, 0.99, "right", np.ones(21))]
+    return [Landmarks(hand((100, 100)), depth, 0.99, "right", np.ones(21))]
 
 
 @pytest.fixture

@@ -169,8 +169,8 @@ def test_logs_hold_the_losses_and_the_scores(few, micro, tmp_path):
 def test_nan_loss_is_one_sentence_and_the_last_state_stays(few, micro, tmp_path, monkeypatch):
     real = pretrain.supervised_loss
 
-    def broken(predictions, log_q, target, config):
-        loss, parts = real(predictions, log_q, target, config)
+    def broken(predictions, target, config):
+        loss, parts = real(predictions, target, config)
         return (loss * float("nan") if run.step == 3 else loss), parts
 
     monkeypatch.setattr(pretrain, "supervised_loss", broken)

@@ -71,9 +71,9 @@ def test_eq_3_is_pose_plus_weighted_mask_and_averages_the_stacks():
     truth = target(mask=torch.ones(2, 64, 64))
     half = math.log(0.98 / 0.02)  # a mask that is 2 % off everywhere: 100 x 0.02 = 2
     first, last = prediction_at(truth, uv=torch.tensor([1.0, 0.0])), prediction_at(truth, depth=0.125)
-    first = Prediction(first.uv, first.depth, torch.full((2, 64, 64), half), None, first.Q)
-    last = Prediction(last.uv, last.depth, torch.full((2, 64, 64), half), confidences(truth), last.Q)
-    total, parts = supervised_loss([first, last], [uniform_log_q(truth)] * 2, truth, PAPER_LOSS)
+    first = Prediction(first.uv, first.depth, torch.full((2, 64, 64), half), None, first.heat)
+    last = Prediction(last.uv, last.depth, torch.full((2, 64, 64), half), confidences(truth), last.heat)
+    total, parts = supervised_loss([first, last], truth, PAPER_LOSS)
     assert parts["pose"].item() == pytest.approx((1.0 + 0.78125) / 2, abs=1e-4)
     assert parts["mask"].item() == pytest.approx(2.0, abs=1e-3)
     assert parts["heatmap"] == 0.0
@@ -83,9 +83,7 @@ def test_eq_3_is_pose_plus_weighted_mask_and_averages_the_stacks():
 
 def test_losses_vanish_at_the_truth():
     truth = target()
-    total, parts = supervised_loss(
-        [prediction_at(truth, confidence=confidences(truth, 30.0))], [uniform_log_q(truth)], truth, PAPER_LOSS
-    )
+    total, parts = supervised_loss([prediction_at(truth, confidence=confidences(truth, 30.0))], truth, PAPER_LOSS)
     assert_close(total, torch.tensor(0.0), atol=1e-5, rtol=0)
 
 
@@ -144,8 +142,7 @@ def maps(batch=2, requires_grad=True):
 
 
 def loss_of(raw, truth, config):
-    log_q = raw.heat.flatten(2).log_softmax(-1).view_as(raw.heat)
-    return supervised_loss([decode(raw)], [log_q], truth, config)
+    return supervised_loss([decode(raw)], truth, config)
 
 
 @pytest.mark.parametrize("config", [LossConfig(), PAPER_LOSS])

@@ -26,16 +26,16 @@ if __name__ == "__main__":
     given = json.loads(Path(sys.argv[1]).read_text())
     options = AblateOptions(**{**given, **{name: Path(given[name]) for name in ("data", "pictures", "results")}})
     ablate.cut_target = lambda *args, **more: cut_target(*args, observer=NoHands(), **more)
-    step, runs = Finetuning._train_step, []
+    step, runs = Finetuning.descend, []
 
-    def train_step(self, *arguments):
+    def descend(self, losses):
         if self not in runs:
             runs.append(self)
         if len(runs) == 2:  # the source as it is trains nothing
             options.results.with_name("waiting").touch()
             time.sleep(120)
-        return step(self, *arguments)
+        return step(self, losses)
 
-    Finetuning._train_step = train_step
+    Finetuning.descend = descend
     outcome = run_ablation(options)
     print(outcome.finished, outcome.text)

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
-from semihand.adapt.finetune import Finetuning
+from typer.testing import CliRunner
 from semihand.adapt.profiles import PAPER, ROBUST
+from semihand.adapt.state import Finetuning
 from semihand.cli import app
 from semihand.errors import SemihandError
 from semihand.evaluate.ablate import run as ablate
@@ -28,7 +29,6 @@ from semihand.models.network import Hourglass, NetworkConfig
 from semihand.synth.cache import render_cache
 from semihand.synth.scene import SceneConfig
 from semihand.synth.sequences import export_synthetic
-from typer.testing import CliRunner
 
 MICRO = NetworkConfig("micro", input_size=128, stem="stride4", widths=(32, 32, 32), stacks=1, bottleneck_min=16, crop_factor=1.4)
 PLAIN = dict(second_hand=0, held_object=0, occluder=0, empty=0, upright=1.0)
@@ -179,14 +179,14 @@ def test_ctrl_c_ends_with_the_table_so_far(options, monkeypatch):
 
 
 def test_a_training_that_goes_wrong_is_noted_and_the_others_go_on(options, monkeypatch):
-    run = Finetuning.run
+    refuse = Finetuning.refuse_collapse
 
-    def collapse(self):
+    def collapse(self, poses):
         if self.config.view_weight:
             raise SemihandError("The network is collapsing.")
-        return run(self)
+        refuse(self, poses)
 
-    monkeypatch.setattr(Finetuning, "run", collapse)
+    monkeypatch.setattr(Finetuning, "refuse_collapse", collapse)
     outcome = run_ablation(options(rows=("baseline", "vc", "oracle"), seeds=1))
     rows = rows_of(options().results)
     assert [row["row"] for row in rows] == ["baseline", "vc", "oracle"]
@@ -324,13 +324,13 @@ def test_the_command_passes_everything_on(toy, monkeypatch):
     given = []
     monkeypatch.setattr(ablate, "run_ablation", lambda options: given.append(options) or Outcome("the table", False))
     line = ["ablate", "--data", "d", "--pictures", "p", "--results", "r.csv", "--figure", "share", "--row", "vc", "--limit", "9",
-            "--set", "rate=5e-4", "--set", "stop_gradient=true", "--check-order", "--test", "t", "--test-split", "x",
+            "--set", "rate=5e-4", "--set", "fixed_masks=true", "--check-order", "--test", "t", "--test-split", "x",
             "--format", "stb", "--option", "wrist=none"]  # fmt: skip
     result = CliRunner().invoke(app, line)
     assert (result.exit_code, result.output) == (130, "the table\n")
     assert given == [AblateOptions(
         Path("d"), Path("p"), Path("r.csv"), ("vc",), figures=("share",), limit=9, test=Path("t"), test_split="x",
-        changes=(("rate", 0.0005), ("stop_gradient", True)), check_order=True, format="stb", reader={"wrist": "none"},
+        changes=(("fixed_masks", True), ("rate", 0.0005)), check_order=True, format="stb", reader={"wrist": "none"},
     )]  # fmt: skip
 
 

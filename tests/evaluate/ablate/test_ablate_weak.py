@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
-from semihand.adapt.halves import Answers, Labels, UnlabelledHalf
+from semihand.adapt.halves import Labels, UnlabelledHalf
+from torch.testing import assert_close
 from semihand.adapt.views import ViewConfig
 from semihand.datasets.sequence import read_sequence
 from semihand.errors import SemihandError
 from semihand.evaluate.ablate.rows import row_config
 from semihand.evaluate.ablate.target import cut_target
 from semihand.models.checkpoint import describe, load_checkpoint, save_checkpoint
-from semihand.models.circles import CrossModalConfig, load_circles, pixels_per_unit
+from semihand.models.circles import load_circles, pixels_per_unit
 from semihand.models.decode import Prediction
 from semihand.models.network import Hourglass, NetworkConfig
 from semihand.synth.scene import SceneConfig
 from semihand.synth.sequences import export_synthetic
-from torch.testing import assert_close
 
 MICRO = NetworkConfig("micro", input_size=96, stem="stride4", widths=(32, 32, 32), stacks=1, bottleneck_min=16, crop_factor=1.4)
 STILL = ViewConfig(kinds=("shift",), shift=0.0, turn=0.0, scale=(1.0, 1.0), move=0.0)
@@ -92,15 +92,14 @@ def test_a_root_without_label_gives_no_3d(target):
 
 def half(target, config, **labels):
     zeros = torch.zeros(3, 21, 2), torch.zeros(3, 21)
-    given = Labels(zeros, zeros, torch.zeros(3), **{"taught": None, **labels})
-    config = replace(config, views=STILL, unlabelled=3)
-    return UnlabelledHalf(target.crops, np.arange(3), given, 96, config, torch.Generator().manual_seed(0), torch.device("cpu"))
+    given = Labels(zeros, zeros, torch.zeros(3), **{"teacher": None, **labels})
+    config = replace(config, views=STILL)
+    return UnlabelledHalf.draw(target.crops, np.arange(3), given, 96, config, torch.Generator().manual_seed(0), torch.device("cpu"))
 
 
 def answers(uv, depth, mask_logits=None):
     mask_logits = torch.zeros(len(uv), 64, 64) if mask_logits is None else mask_logits
-    one = Prediction(uv, depth, mask_logits, torch.zeros(len(uv), 21), torch.zeros(len(uv), 0))
-    return Answers([one], [torch.zeros(len(uv), 21, 64, 64).log_softmax(-1)])
+    return [Prediction(uv, depth, mask_logits, torch.zeros(len(uv), 21), torch.zeros(len(uv), 21, 64, 64))]
 
 
 @pytest.fixture
@@ -119,13 +118,13 @@ def test_taught_places_leave_the_depth_alone(target, plain):
     taught = tuple(torch.from_numpy(array) for array in (places.uv, places.depth, places.weight))
     depth = torch.randn(3, 21, requires_grad=True)
     uv = (taught[0] + torch.tensor([1.0, 0.5])).requires_grad_()
-    one = half(target, plain("weak-2d"), taught=taught)
+    one = half(target, plain("weak-2d"), teacher=taught)
     loss = one.losses([answers(uv, depth), answers(uv, depth)], None)["teacher"]
     inside = ((taught[0] > -0.5) & (taught[0] < 63.5)).all(-1).float()
     assert_close(loss, 1.5 * inside.mean())  # |1| + |0.5| of every joint on the grid
     loss.backward()
     assert not depth.grad.any() and uv.grad.any()
-    with_depth = half(target, plain("weak-2d", teacher_depth=True), taught=taught)
+    with_depth = half(target, plain("weak-2d", teacher_depth=True), teacher=taught)
     assert with_depth.losses([answers(uv, depth), answers(uv, depth)], None)["teacher"] > loss
 
 
@@ -136,9 +135,8 @@ def test_a_true_mask_takes_the_place_of_the_networks(target, plain):
     circles = load_circles(config.circle_layout)
     found = half(target, config, true_mask=true_mask).losses([answers(uv, depth)], circles)["circles"]
     s_px = pixels_per_unit(uv, depth, torch.from_numpy(target.crops.K_crop).float())
-    options = CrossModalConfig(stride=config.circle_stride, skip_below_iou=config.skip_below_iou, free_joints=config.free_joints)
     visible = torch.from_numpy(target.crops.visible)
-    assert_close(found, circles.cross_modal(uv, true_mask, s_px, visible, options).mean())
+    assert_close(found, circles.cross_modal(uv, true_mask, s_px, visible, config.circles).mean())
     own = half(target, config).losses([answers(uv, depth)], circles)["circles"]
     assert not torch.isclose(found, own)
 
