@@ -103,9 +103,7 @@ def run_demo(options: DemoOptions = DemoOptions(), tracker: Tracker | None = Non
     device that does not run, and a folder that cannot be written.
     """
     clip = Clip(options.clip)
-    tracker = tracker or open_tracker(
-        options.model, options.device, options.clip.hands, focal=float(clip.K[0, 0])
-    )
+    tracker = tracker or open_tracker(options.model, options.device, options.clip.hands, focal=float(clip.K[0, 0]))
     score, summary = Score(), Summary("demo")
     with ExitStack() as stack:
         files = _Files(options, clip, tracker, stack)
@@ -172,9 +170,7 @@ def _report(options: DemoOptions, tracker: Tracker, results: dict, summary: Summ
             f" {results['epe_known_mm']:.1f} mm with the hand's size known",
         ]
     if "total" in stages:
-        lines.append(
-            f"speed             {1e3 / stages['total'][0]:.0f} frames a second, drawing and files apart"
-        )
+        lines.append(f"speed             {1e3 / stages['total'][0]:.0f} frames a second, drawing and files apart")
     lines += ["", f"{'ms':10}{'median':>9}{'p95':>9}{'runs':>9}"]
     lines += [f"{stage:10}{median:9.2f}{p95:9.2f}{runs:9d}" for stage, (median, p95, runs) in stages.items()]
     return "\n".join(

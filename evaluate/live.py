@@ -13,7 +13,9 @@ from ..tracker.types import HandBox
 def open_tracker(
     model: str | None, device: str = "auto", hands: int = 1, threads: int | None = None, focal: float | None = None
 ) -> Tracker:
-    """A tracker of at most `hands` hands with a model by name or file, None for the default; focal: the camera's, in pixels, if known.
+    """A tracker of at most `hands` hands with a model by name or file, None for the default.
+
+    focal: the camera's, in pixels, if known.
 
     Raises SemihandError where the model is missing or broken, or the device does not run.
     """

@@ -78,8 +78,8 @@ CASES = {
 class StudyOptions:
     """sequences: folders with labels; rendered: how many shifted targets of rendered hands. checkpoint: the source.
     pictures: folder of a finished cache. out: the study's folder. cases: names of CASES, empty: all. seeds: of the
-    fine-tunings. iterations, steps, batch, rate, looks (for labels): of each one; short ones need a high rate. stretches: each result
-    is measured with these multiples of the weights' change, 2 being as if it had gone on in the same direction. truths:
+    fine-tunings. iterations, steps, batch, rate, looks (for labels): of each one; short ones need a high rate. stretches: each
+    result is measured with these multiples of the weights' change, 2 being as if it had gone on in the same direction. truths:
     crops at most on which the true error is measured."""
 
     sequences: tuple[Path, ...]
@@ -108,7 +108,9 @@ class StudyOptions:
     def settings(self) -> dict:
         """What makes candidates comparable: those of other settings don't go into the same folder."""
         names = ("iterations", "steps", "batch", "rate", "looks", "truths")
-        return {name: getattr(self, name) for name in names} | {"checkpoint": sha256(self.checkpoint.read_bytes()).hexdigest()}
+        return {name: getattr(self, name) for name in names} | {
+            "checkpoint": sha256(self.checkpoint.read_bytes()).hexdigest()
+        }
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,9 @@ class Bench:
 
     def _train(self, case: Case, seed: int, train: CropSet, held: CropSet, files: dict[float, Path]) -> None:
         config = self._config(case, seed)
-        tuning = Finetuning(self.checkpoint, train, self.pictures, config, self.options.device, self._taught(case, train, seed))
+        tuning = Finetuning(
+            self.checkpoint, train, self.pictures, config, self.options.device, self._taught(case, train, seed)
+        )
         stopped = ""
         try:
             tuning.run()
@@ -224,11 +228,14 @@ def save(file: Path, measured: Measured) -> None:
 def load(file: Path) -> Measured:
     """Inverse of `save`."""
     with np.load(file) as arrays:
+
         def part(name: str) -> dict:
             return {key.split("/")[1]: arrays[key] for key in arrays.files if key.startswith(name + "/")}
 
         whole = {name: float(value) for name, value in part("whole").items()}
         count = len(arrays["block"])
-        poses = Poses(arrays["uv"], arrays["depth"], *(np.zeros((count, *shape), np.float32) for shape in ((64, 64), (21,))))
+        poses = Poses(
+            arrays["uv"], arrays["depth"], *(np.zeros((count, *shape), np.float32) for shape in ((64, 64), (21,)))
+        )
         indicators = Indicators(part("per_crop"), whole, arrays["synthetic"], arrays["block"], poses)
         return Measured(indicators, part("errors"), str(arrays["stopped"]))

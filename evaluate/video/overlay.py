@@ -43,7 +43,10 @@ def side_by_side(image: np.ndarray, names: Sequence[str], hands: Sequence[Sequen
     size = max(round(width * scale), 1), max(round(height * scale), 1)
     parts = []
     for name, poses in zip(names, hands, strict=True):
-        parts += [_panel(draw(image, poses), size, name, bool(poses)), np.full((size[1] + _TITLE, _GAP, 3), 40, np.uint8)]
+        parts += [
+            _panel(draw(image, poses), size, name, bool(poses)),
+            np.full((size[1] + _TITLE, _GAP, 3), 40, np.uint8),
+        ]
     return np.hstack(parts[:-1])
 
 

@@ -1,13 +1,21 @@
 """Fields of the recipe from the command line: typed, validated, and the same text for the same setting."""
 
 import pytest
+
 from semihand.adapt.profiles import PAPER, ROBUST
 from semihand.errors import SemihandError
 from semihand.evaluate.ablate.settings import Setting, changed, parse_changes, without_pictures
 
 
 def test_values_have_the_fields_types():
-    texts = ["view_weight=1", "steps=7", "through_norm=false", "stop_gradient=True", "free_joints=0,5", "batch_norm=frozen"]
+    texts = [
+        "view_weight=1",
+        "steps=7",
+        "through_norm=false",
+        "stop_gradient=True",
+        "free_joints=0,5",
+        "batch_norm=frozen",
+    ]
     assert dict(parse_changes(texts)) == {
         "view_weight": 1.0, "steps": 7, "through_norm": False, "stop_gradient": True, "free_joints": (0, 5), "batch_norm": "frozen"
     }  # fmt: skip

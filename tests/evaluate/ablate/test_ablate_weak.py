@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
+from torch.testing import assert_close
+
 from semihand.adapt.halves import Answers, Labels, UnlabelledHalf
 from semihand.adapt.views import ViewConfig
 from semihand.datasets.sequence import read_sequence
@@ -18,9 +20,10 @@ from semihand.models.decode import Prediction
 from semihand.models.network import Hourglass, NetworkConfig
 from semihand.synth.scene import SceneConfig
 from semihand.synth.sequences import export_synthetic
-from torch.testing import assert_close
 
-MICRO = NetworkConfig("micro", input_size=96, stem="stride4", widths=(32, 32, 32), stacks=1, bottleneck_min=16, crop_factor=1.4)
+MICRO = NetworkConfig(
+    "micro", input_size=96, stem="stride4", widths=(32, 32, 32), stacks=1, bottleneck_min=16, crop_factor=1.4
+)
 STILL = ViewConfig(kinds=("shift",), shift=0.0, turn=0.0, scale=(1.0, 1.0), move=0.0)
 
 
@@ -39,7 +42,9 @@ def target(tmp_path_factory):
     save_checkpoint(folder / "micro.safetensors", Hourglass(MICRO).state_dict(), describe(MICRO, {}))
     plain = SceneConfig(size=96, second_hand=0, held_object=0, occluder=0, empty=0, upright=1.0)
     export_synthetic(folder / "target", 3, 4, plain)
-    return cut_target(read_sequence(folder / "target"), load_checkpoint(folder / "micro.safetensors"), "label", NoHands())
+    return cut_target(
+        read_sequence(folder / "target"), load_checkpoint(folder / "micro.safetensors"), "label", NoHands()
+    )
 
 
 def with_frame(target, number, **changes):
@@ -69,7 +74,9 @@ def test_joints_without_label_teach_nothing(target):
     one = with_frame(target, 1, uv=uv, xyz=xyz)
     places, full = one.labels("places"), one.labels("labels")
     assert np.isfinite(full.uv).all() and np.isfinite(full.depth).all()
-    assert np.flatnonzero(full.weight[1] == 0).tolist() == [4, 8] and np.flatnonzero(places.weight[1] == 0).tolist() == [4]
+    assert np.flatnonzero(full.weight[1] == 0).tolist() == [4, 8] and np.flatnonzero(
+        places.weight[1] == 0
+    ).tolist() == [4]
     assert full.weight[[0, 2]].all()
 
 
@@ -94,7 +101,9 @@ def half(target, config, **labels):
     zeros = torch.zeros(3, 21, 2), torch.zeros(3, 21)
     given = Labels(zeros, zeros, torch.zeros(3), **{"taught": None, **labels})
     config = replace(config, views=STILL, unlabelled=3)
-    return UnlabelledHalf(target.crops, np.arange(3), given, 96, config, torch.Generator().manual_seed(0), torch.device("cpu"))
+    return UnlabelledHalf(
+        target.crops, np.arange(3), given, 96, config, torch.Generator().manual_seed(0), torch.device("cpu")
+    )
 
 
 def answers(uv, depth, mask_logits=None):
@@ -136,7 +145,9 @@ def test_a_true_mask_takes_the_place_of_the_networks(target, plain):
     circles = load_circles(config.circle_layout)
     found = half(target, config, true_mask=true_mask).losses([answers(uv, depth)], circles)["circles"]
     s_px = pixels_per_unit(uv, depth, torch.from_numpy(target.crops.K_crop).float())
-    options = CrossModalConfig(stride=config.circle_stride, skip_below_iou=config.skip_below_iou, free_joints=config.free_joints)
+    options = CrossModalConfig(
+        stride=config.circle_stride, skip_below_iou=config.skip_below_iou, free_joints=config.free_joints
+    )
     visible = torch.from_numpy(target.crops.visible)
     assert_close(found, circles.cross_modal(uv, true_mask, s_px, visible, options).mean())
     own = half(target, config).losses([answers(uv, depth)], circles)["circles"]

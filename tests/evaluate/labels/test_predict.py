@@ -99,8 +99,12 @@ def finder_of(answers, presence=0.9):
 
 def test_a_finder_looks_at_the_same_picture_once():
     looked = []
-    detector = SimpleNamespace(detect=lambda image, max_hands: looked.append(number_of(image)) or [HANDS[number_of(image)]])
-    finder = HandFinder(detector, lambda image, box: SimpleNamespace(uv_image=box[:, :2], handedness="left", presence=0.9))
+    detector = SimpleNamespace(
+        detect=lambda image, max_hands: looked.append(number_of(image)) or [HANDS[number_of(image)]]
+    )
+    finder = HandFinder(
+        detector, lambda image, box: SimpleNamespace(uv_image=box[:, :2], handedness="left", presence=0.9)
+    )
     first, other, again = (finder(picture(number)) for number in (1, 2, 1))
     assert looked == [1, 2] and again == first
     assert_allclose([first[0][0], other[0][0]], [HANDS[1][:, :2], HANDS[2][:, :2]])
