@@ -175,9 +175,7 @@ def _report(options: DemoOptions, tracker: Tracker, results: dict, summary: Summ
             f" {results['epe_known_mm']:.1f} mm with the hand's size known",
         ]
     if "total" in stages:
-        lines.append(
-            f"speed             {1e3 / stages['total'][0]:.0f} frames a second, drawing and files apart"
-        )
+        lines.append(f"speed             {1e3 / stages['total'][0]:.0f} frames a second, drawing and files apart")
     lines += ["", f"{'ms':10}{'median':>9}{'p95':>9}{'runs':>9}"]
     lines += [f"{stage:10}{median:9.2f}{p95:9.2f}{runs:9d}" for stage, (median, p95, runs) in stages.items()]
     return "\n".join(

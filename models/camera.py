@@ -82,13 +82,6 @@ def default_intrinsics(width: int, height: int, fx: float | None = None) -> np.n
     return np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1.0]])
 
 
-def mirror_intrinsics(K: np.ndarray, width: int) -> np.ndarray:
-    """Intrinsics (..., 3, 3) of the mirrored picture (u' = width - 1 - u)."""
-    mirrored = np.array(K, float)
-    mirrored[..., 0, 2] = width - 1 - mirrored[..., 0, 2]
-    return mirrored
-
-
 def crop_camera(
     K: np.ndarray, center: np.ndarray, side: float, roll: float = 0.0, mirrored: bool = False
 ) -> Crop:

@@ -116,19 +116,6 @@ def pixels_per_unit(uv_crop, depth_rel, bone_lengths=PRIOR_BONE_LENGTHS):
     return np.sqrt(across / room)
 
 
-def weak_perspective(uv_crop, depth_rel, bone_lengths=PRIOR_BONE_LENGTHS, scale=UNIT_BONE_METRES):
-    """Root-relative joints (..., 21, 3) metres without any intrinsics; arguments as in `lift`.
-
-    X = (u - u_root) / s_px, Y likewise, Z = d, with s_px of `pixels_per_unit`. For pictures whose camera
-    nobody knows; assumed intrinsics and `lift` are better where the picture is a camera's own and uncut.
-    """
-    uv_crop, depth_rel = _checked(uv_crop, depth_rel)
-    per_unit = pixels_per_unit(uv_crop, depth_rel, bone_lengths)
-    across = (uv_crop - uv_crop[..., ROOT, None, :]) / per_unit[..., None, None]
-    along = depth_rel - depth_rel[..., ROOT, None]
-    return np.concatenate([across, along[..., None]], axis=-1) * np.asarray(scale, float)[..., None, None]
-
-
 def _root_units(rays, depth_rel, bone_lengths, method, scale, fallback_depth):
     """z_hat (...): the root's depth over the unit bone, solved from the bone lengths."""
     if method not in METHODS:

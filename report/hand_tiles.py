@@ -24,8 +24,7 @@ svg.tile .halo { stroke: #000; stroke-opacity: .55; }
 svg.tile .mask { fill: #5bd0ff; fill-opacity: .1; stroke: #9fe3ff; stroke-width: .45; }
 svg.tile .pale { stroke: #fff; stroke-width: .65; stroke-dasharray: 1.6 1; }
 """ + "".join(
-    f"svg.tile .f{i} {{ stroke: rgb({red}, {green}, {blue}); }}\n"
-    for i, (blue, green, red) in enumerate(FINGER_COLORS)
+    f"svg.tile .f{i} {{ stroke: rgb({red}, {green}, {blue}); }}\n" for i, (blue, green, red) in enumerate(FINGER_COLORS)
 )
 
 
@@ -66,9 +65,7 @@ def marks(uv: np.ndarray) -> str:
     """Joints (21, 2) as small white dots."""
     at = "".join(f"M{u:.1f} {v:.1f}h0" for u, v in uv[np.isfinite(uv).all(axis=1)])
     return (
-        f'<path class="halo" stroke-width="1.8" d="{at}"/><path stroke="#fff" stroke-width="1" d="{at}"/>'
-        if at
-        else ""
+        f'<path class="halo" stroke-width="1.8" d="{at}"/><path stroke="#fff" stroke-width="1" d="{at}"/>' if at else ""
     )
 
 
@@ -102,7 +99,5 @@ def _dots(uv: np.ndarray) -> list[str]:
 
 
 def _data(image: np.ndarray) -> str:
-    coded = cv2.imencode(
-        ".jpg", np.ascontiguousarray(image[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]
-    )[1]
+    coded = cv2.imencode(".jpg", np.ascontiguousarray(image[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1]
     return "data:image/jpeg;base64," + base64.b64encode(coded).decode()

@@ -84,11 +84,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], figures: Sequence[
 
     def cells(tag: str, row: Sequence[str]) -> str:
         marks = [' class="figure"' if i in figures else "" for i in range(len(row))]
-        return (
-            "<tr>"
-            + "".join(f"<{tag}{mark}>{cell}</{tag}>" for mark, cell in zip(marks, row, strict=True))
-            + "</tr>"
-        )
+        return "<tr>" + "".join(f"<{tag}{mark}>{cell}</{tag}>" for mark, cell in zip(marks, row, strict=True)) + "</tr>"
 
     body = "".join(cells("td", row) for row in rows)
     return f'<div class="wide"><table>{cells("th", [escape(name) for name in head])}{body}</table></div>'
@@ -96,8 +92,4 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], figures: Sequence[
 
 def definitions(facts: Iterable[tuple[str, str]]) -> str:
     """A list of names and plain values."""
-    return (
-        "<dl>"
-        + "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts)
-        + "</dl>"
-    )
+    return "<dl>" + "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts) + "</dl>"

@@ -135,7 +135,9 @@ def bar_groups(
     def draw(axes: Axes) -> None:
         for i, name in enumerate(series):
             at = np.arange(len(groups)) + (i - (len(series) - 1) / 2) * thick
-            bars = axes.barh(at, np.maximum(np.nan_to_num(values[i]), 0), 0.9 * thick, color=colors[i % len(colors)], label=name)
+            bars = axes.barh(
+                at, np.maximum(np.nan_to_num(values[i]), 0), 0.9 * thick, color=colors[i % len(colors)], label=name
+            )
             told = [number(v) + f" {unit}" * (bool(unit) and math.isfinite(v)) for v in values[i]]
             axes.bar_label(bars, told, padding=4, fontsize=10)
         axes.set_yticks(range(len(groups)), groups)

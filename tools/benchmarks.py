@@ -57,11 +57,15 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     short = [name for name, figure in FIGURES.items() if not figure.taken()]
-    parser.add_argument("--only", nargs="+", metavar="NAME", choices=short, default=short, help="these [default: all short ones]")
+    parser.add_argument(
+        "--only", nargs="+", metavar="NAME", choices=short, default=short, help="these [default: all short ones]"
+    )
     parser.add_argument("--list", action="store_true", help="the figures: last measured, minutes, needs, commands")
     parser.add_argument("--render-only", action="store_true", help="measure nothing, write the pages")
     parser.add_argument("--take", metavar="NAME=FILE[,FILE]", help="take in a long command's tables and their origins")
-    parser.add_argument("--shared", type=Path, default=ROOT / "../shared", metavar="DIR", help="holds real/, the labelled sets")
+    parser.add_argument(
+        "--shared", type=Path, default=ROOT / "../shared", metavar="DIR", help="holds real/, the labelled sets"
+    )
     parser.add_argument("--pictures", type=Path, metavar="DIR", help="a cache of `semihand synth cache`")
     parser.add_argument("--backgrounds", type=Path, metavar="DIR", help="free pictures of tools/unpack_backgrounds.py")
     parser.add_argument("--mediapipe-task", type=Path, metavar="FILE", help="MediaPipe's hand_landmarker.task")

@@ -59,9 +59,7 @@ MODELS = {
 
 def main() -> None:
     """Convert both models of the unpacked wheel named on the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("wheel", type=Path, help="folder of the unpacked mediapipe 0.10.21 wheel")
     parser.add_argument("out", type=Path, help="folder for the ONNX files")
     parser.add_argument("--task", type=Path, help="also write this task bundle")

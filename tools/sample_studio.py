@@ -1,7 +1,7 @@
 """Make the small sample of the second world that ships with the project: every n-th picture of a bake, made smaller.
 
-    semihand studio bake --out studio-set
-    python tools/sample_studio.py studio-set studio/sample [--train 40] [--test 24] [--size 160]
+semihand studio bake --out studio-set
+python tools/sample_studio.py studio-set studio/sample [--train 40] [--test 24] [--size 160]
 """
 
 from __future__ import annotations

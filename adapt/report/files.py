@@ -80,9 +80,7 @@ def read_held_out(folder: str | Path) -> dict[str, np.ndarray]:
     try:
         arrays = _arrays(path, _HELD_OUT)
     except _BROKEN as error:
-        raise SemihandError(
-            f"{path} can't be read ({error}), so there are no held-out frames to check."
-        ) from error
+        raise SemihandError(f"{path} can't be read ({error}), so there are no held-out frames to check.") from error
     if not len(arrays["image"]):
         raise SemihandError(f"{path} holds no frame, so there is nothing to check. Record a longer take.")
     return arrays
@@ -118,9 +116,7 @@ def _columns(path: Path, key: str) -> dict[str, np.ndarray]:
     if not rows:
         raise ValueError(f"it has no line with a {key}")
     ordered = [rows[at] for at in sorted(rows)]
-    return {
-        name: np.array([_float(row.get(name)) for row in ordered]) for name in ordered[-1] if name is not None
-    }
+    return {name: np.array([_float(row.get(name)) for row in ordered]) for name in ordered[-1] if name is not None}
 
 
 def _float(text: str | None) -> float:

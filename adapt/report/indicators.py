@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 from html import escape
 
-from ...text import number
 from ...report.page import section, table
 from ...report.plots import BEFORE, LIGHT, bar_groups, pair_bar
+from ...text import number
 from .files import RunFiles
 
 #: Changes below this share are called unchanged.
@@ -37,15 +37,11 @@ MEANINGS = {
         main=True,
     ),
     "turn_consistency": Meaning(
-        "Turned views disagree",
-        "The same when the picture is turned freely, enlarged and moved.",
-        -1,
-        main=True,
+        "Turned views disagree", "The same when the picture is turned freely, enlarged and moved.", -1, main=True
     ),
     "view_depth": Meaning(
         "Depths disagree",
-        "How much the depth of the joints changes between those views, in lengths of the middle "
-        "finger's first bone.",
+        "How much the depth of the joints changes between those views, in lengths of the middle finger's first bone.",
         -1,
     ),
     "pose_mask_iou": Meaning(
@@ -67,15 +63,11 @@ MEANINGS = {
     ),
     "bone_variance": Meaning(
         "Bones change length",
-        "A real hand's bones keep their lengths from frame to frame; this is how much the predicted "
-        "ones don't.",
+        "A real hand's bones keep their lengths from frame to frame; this is how much the predicted ones don't.",
         -1,
     ),
     "jitter": Meaning(
-        "Jitter",
-        "Trembling of the joints between neighbouring frames, as a share of the hand's size.",
-        -1,
-        main=True,
+        "Jitter", "Trembling of the joints between neighbouring frames, as a share of the hand's size.", -1, main=True
     ),
     "detector_agreement": Meaning(
         "Distance to the landmark model",
@@ -85,24 +77,17 @@ MEANINGS = {
     ),
     "confidence": Meaning(
         "Own confidence",
-        "How sure the network is of its joints. Training can raise it without reason, so it proves "
-        "little alone.",
+        "How sure the network is of its joints. Training can raise it without reason, so it proves little alone.",
         1,
     ),
-    "seen": Meaning(
-        "Hands seen",
-        "Share of frames in which the network is not far less sure than usual.",
-        1,
-    ),
+    "seen": Meaning("Hands seen", "Share of frames in which the network is not far less sure than usual.", 1),
     "spread": Meaning(
         "Spread of the joints",
         "How far a hand's joints lie apart, in pixels of the crop. It falls where a network collapses.",
         0,
     ),
     "diversity": Meaning(
-        "Variety of poses",
-        "How far the poses of the frames differ; 0 where every frame gets the same pose.",
-        0,
+        "Variety of poses", "How far the poses of the frames differ; 0 where every frame gets the same pose.", 0
     ),
     "synthetic_nme": Meaning(
         "2D error on synthetic hands",
@@ -110,11 +95,7 @@ MEANINGS = {
         -1,
         main=True,
     ),
-    "synthetic_epe_mm": Meaning(
-        "3D error on synthetic hands",
-        "The same in 3D, in millimetres.",
-        -1,
-    ),
+    "synthetic_epe_mm": Meaning("3D error on synthetic hands", "The same in 3D, in millimetres.", -1),
 }
 
 
@@ -195,9 +176,7 @@ def check_section(run: RunFiles) -> str:
     by_joint = check.get("by_joint") if isinstance(check.get("by_joint"), dict) else {}
     if not by_joint:
         return section("Checked by hand", told)
-    series = {
-        when: [100 * _value(row.get(when)) for row in by_joint.values()] for when in ("before", "after")
-    }
+    series = {when: [100 * _value(row.get(when)) for row in by_joint.values()] for when in ("before", "after")}
     names = [name.replace("_", " ") for name in by_joint]
     bars = bar_groups(names, series, "Error by joint, % of the hand's size", "%", colors=(BEFORE, LIGHT[0]))
     return section("Checked by hand", told, f'<div class="plots one">{bars}</div>')

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from ...models.checkpoint import atomic_file
-from ...text import number
 from ...report.hand_tiles import picture_store
 from ...report.page import definitions, page, section
+from ...text import number
 from .files import RunFiles, read_run
 from .indicators import changes, check_section, indicator_section, interval_words, percent
 from .pictures import held_out_section, label_section, pictures
@@ -68,10 +68,7 @@ def judge(run: RunFiles) -> Verdict:
     decision = run.indicator("decision")
     reason = _text(decision.get("reason"))
     if decision.get("accepted") is True:
-        told = (
-            reason
-            or "On held-out frames, which it has not learned from, the new model does better than the old one"
-        )
+        told = reason or "On held-out frames, which it has not learned from, the new model does better than the old one"
         return Verdict("good", "Accepted", _sentence(told))
     if decision.get("accepted") is False:
         return Verdict("bad", "Refused", f"The old model stays. {_sentence(reason)}".strip())
@@ -93,9 +90,7 @@ def _sections(run: RunFiles) -> list[str]:
 def _head(run: RunFiles) -> str:
     verdict, told = judge(run), run.run
     name = escape(_text(told.get("name")) or run.folder.name)
-    facts = "".join(
-        f"<div><b>{escape(value)}</b>{escape(label)}</div>" for label, value in _facts(run) if value
-    )
+    facts = "".join(f"<div><b>{escape(value)}</b>{escape(label)}</div>" for label, value in _facts(run) if value)
     return (
         f'<header class="verdict {verdict.tone}"><h1>Adaptation “{name}”</h1>'
         f'<div class="muted">{escape(_date(told.get("date")))}</div>'
@@ -132,19 +127,12 @@ def _provenance(run: RunFiles) -> str:
     more = f"<details><summary>Configuration</summary><pre><code>{config}</code></pre></details>"
     known = definitions((name, value) for name, value in facts if value)
     return section(
-        "Where it comes from",
-        "Enough to make the same run again. All of it stays on this machine.",
-        known,
-        more,
+        "Where it comes from", "Enough to make the same run again. All of it stays on this machine.", known, more
     )
 
 
 def _notes(run: RunFiles) -> str:
-    notes = [
-        note
-        for note in run.notes
-        if not (note.startswith("train.csv is missing") and "total" in run.iterations)
-    ]
+    notes = [note for note in run.notes if not (note.startswith("train.csv is missing") and "total" in run.iterations)]
     if not notes:
         return ""
     return section("Not shown", "Parts of this run that are missing or can't be read: " + " ".join(notes))
@@ -163,9 +151,7 @@ def _iteration_line(run: RunFiles) -> list[str]:
     if not run.iterations:
         return []
     done = _iterations_done(run)
-    parts = [
-        f"{done} iteration{'s' * (done != 1)} in {_duration(run.iterations.get('seconds', [math.nan])[-1])}"
-    ]
+    parts = [f"{done} iteration{'s' * (done != 1)} in {_duration(run.iterations.get('seconds', [math.nan])[-1])}"]
     for column, told, factor, unit in (
         ("pass_rate", "labels in use", 100, "%"),
         ("synthetic_epe_mm", "synthetic error", 1, "mm"),

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ...models.metrics import hand_size
-from ...text import number
 from ...report.hand_tiles import marks, outline, pale_skeleton, skeleton, tile
 from ...report.page import section
+from ...text import number
 from .files import RunFiles
 
 ROWS, FRAMES = 6, 6
@@ -23,9 +23,7 @@ def label_section(run: RunFiles) -> str:
         "Coloured: the label, corrected in every iteration. White dashes under it: the "
         "same hand with the user's fixed bone lengths. Last column: the start in white under the final label."
     )
-    columns = (
-        f'<div class="strip" style="grid-template-columns: repeat({len(times) + 1}, minmax(100px, 150px))">'
-    )
+    columns = f'<div class="strip" style="grid-template-columns: repeat({len(times) + 1}, minmax(100px, 150px))">'
     heads = ["start", *(f"iteration {t}" for t in times[1:]), "start and end"]
     cells = [f'<div class="head">{head}</div>' for head in heads]
     for m in rows:

@@ -95,9 +95,7 @@ def _loss(at: np.ndarray, values: np.ndarray, title: str, label: str, borders: n
         cut = np.minimum(values[pale], np.nanpercentile(values, 99))
         lines = [Series("mean", at[pale], cut, "faint", color=0), *lines]
     verticals = borders if label == "step" else ()
-    return line_plot(
-        lines, title, label, "", (0 if np.nanmin(values) >= 0 else None, None), _SMALL, verticals
-    )
+    return line_plot(lines, title, label, "", (0 if np.nanmin(values) >= 0 else None, None), _SMALL, verticals)
 
 
 def binned(at: np.ndarray, values: np.ndarray, bins: int) -> tuple[np.ndarray, np.ndarray]:

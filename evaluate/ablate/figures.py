@@ -158,7 +158,9 @@ def _share(axes, found: Table, data: str, rows) -> None:
     if baseline := _height(found.rows.get(("baseline", "")), column):
         axes[0].axhline(baseline[0], color="0.5", linewidth=1, label="baseline")
     if comparison(data).name == "STB":
-        axes[0].plot(list(PUBLISHED_SHARES), list(PUBLISHED_SHARES.values()), "x--", color="0.35", label="published, STB")
+        axes[0].plot(
+            list(PUBLISHED_SHARES), list(PUBLISHED_SHARES.values()), "x--", color="0.35", label="published, STB"
+        )
     axes[0].set_xscale("log")
     axes[0].set_xticks(SHARES, [str(share) for share in SHARES])
     axes[0].minorticks_off()
@@ -208,7 +210,9 @@ def _grouped(axis, groups: list[str], series: list[Bars], title: str, unit: str,
     series = [one for one in series if any(one.heights)]
     width = 0.8 / max(1, len(series))
     for number, one in enumerate(series):
-        shown = [(i + (number - (len(series) - 1) / 2) * width, *height) for i, height in enumerate(one.heights) if height]
+        shown = [
+            (i + (number - (len(series) - 1) / 2) * width, *height) for i, height in enumerate(one.heights) if height
+        ]
         at, heights, errors = zip(*shown)
         bars = axis.bar(at, heights, width, yerr=errors if any(errors) else None, capsize=2, label=one.name, **one.look)
         axis.bar_label(bars, fmt=f"%.{digits}f", fontsize=7, padding=1)

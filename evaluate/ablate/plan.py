@@ -60,7 +60,9 @@ def methods(rows: Iterable[str] | None, figure: str) -> list[str]:
         return list(METHOD)
     chosen = [row for row in rows if row not in WEAK_ROWS and (config := row_config(row)) and config.uses_unlabelled]
     if not chosen:
-        raise SemihandError(f"--figure {figure} needs a --row that learns from unlabelled pictures, for example robust.")
+        raise SemihandError(
+            f"--figure {figure} needs a --row that learns from unlabelled pictures, for example robust."
+        )
     return chosen
 
 

@@ -38,7 +38,9 @@ class Results:
     def __init__(self, path: str | Path):
         self.path = Path(path)
         if self.path.is_dir():
-            raise SemihandError(f"{self.path} is a folder. Give the results a file: --results {self.path / 'ablation.csv'}.")
+            raise SemihandError(
+                f"{self.path} is a folder. Give the results a file: --results {self.path / 'ablation.csv'}."
+            )
 
     @property
     def provenance(self) -> Path:
@@ -60,7 +62,9 @@ class Results:
         reader = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1]), restval="", restkey="_more")
         columns = list(reader.fieldnames or [])
         if columns and not {"row", "seed"} <= set(columns):
-            raise SemihandError(f"{self.path} is no results file: its first line lacks row or seed. Give another --results.")
+            raise SemihandError(
+                f"{self.path} is no results file: its first line lacks row or seed. Give another --results."
+            )
         return columns, [self._line(number, values) for number, values in enumerate(reader, 2)]
 
     def _line(self, number: int, values: dict) -> Line:
@@ -106,7 +110,9 @@ class Results:
 
     def done(self, data: str) -> set[tuple[str, int, str]]:
         """(row, seed, setting) of the finished runs on a data set."""
-        return {(line["row"], int(line["seed"]), line["setting"]) for line in self.lines() if line["data"] in ("", data)}
+        return {
+            (line["row"], int(line["seed"]), line["setting"]) for line in self.lines() if line["data"] in ("", data)
+        }
 
     def starts(self) -> list[dict]:
         """What is known of every start."""
@@ -115,7 +121,9 @@ class Results:
         try:
             return list(json.loads(self.provenance.read_text(encoding="utf-8"))["starts"])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise SemihandError(f"{self.provenance} is damaged ({error!r}). Delete it or give another --results.") from error
+            raise SemihandError(
+                f"{self.provenance} is damaged ({error!r}). Delete it or give another --results."
+            ) from error
 
     def note_start(self, data: dict, recipe: dict) -> None:
         """Keep how a start came about. recipe: what all runs on one data set must share.
@@ -127,7 +135,9 @@ class Results:
             other = start.get("recipe", {}) if start["data"]["name"] == data["name"] else recipe
             if differing := [name for name in recipe if other.get(name) != recipe[name]]:
                 was = ", ".join(f"{name} was {other.get(name)}, now {recipe[name]}" for name in differing)
-                raise SemihandError(f"{self.path} was measured otherwise on {data['name']}: {was}. Give another --results.")
+                raise SemihandError(
+                    f"{self.path} was measured otherwise on {data['name']}: {was}. Give another --results."
+                )
         starts.append(provenance.record() | {"data": data, "recipe": recipe})
         with atomic_file(self.provenance) as temporary:
             temporary.write_text(json.dumps({"starts": starts}, indent=1), encoding="utf-8")

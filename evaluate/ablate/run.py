@@ -87,7 +87,9 @@ class AblateOptions:
                 f"An ablation needs 0 < share <= 1, a seed and two frames, not {self.share}, {self.seeds} and {self.limit}."
             )
         if self.share is not None and self.has_test:
-            raise SemihandError("With a test set all of the data is adapted to. Leave out either the share or the test set.")
+            raise SemihandError(
+                "With a test set all of the data is adapted to. Leave out either the share or the test set."
+            )
 
     @property
     def has_test(self) -> bool:
@@ -138,7 +140,9 @@ class Ablation:
         self.sequence = open_dataset(options.data, options.format, options.split, **options.reader)
         self.test_sequence = None
         if options.has_test:
-            self.test_sequence = open_dataset(options.test or options.data, options.format, options.test_split, **options.reader)
+            self.test_sequence = open_dataset(
+                options.test or options.data, options.format, options.test_split, **options.reader
+            )
         self.cache = open_cache(options.pictures)
         self.pictures = FixedPictures(self.cache)
 
@@ -228,7 +232,9 @@ class Ablation:
     def _shown(self, run: Run) -> Target:
         """What the run adapts to. Smaller shares of one seed are parts of its larger ones."""
         adapted, other = self.parts
-        part = {"train": lambda: adapted, "test": lambda: other, "both": lambda: adapted.join(other)}[run.setting.adapt_to]()
+        part = {"train": lambda: adapted, "test": lambda: other, "both": lambda: adapted.join(other)}[
+            run.setting.adapt_to
+        ]()
         if run.setting.unlabelled == 100:
             return part
         order = np.random.default_rng([run.seed, 10]).permutation(len(part))

@@ -64,10 +64,14 @@ class Table:
         for line in lines:
             groups.setdefault((line["row"], line["setting"]), []).append(line)
         known = list(ROWS)
-        order = sorted(groups, key=lambda key: (_natural(key[1]), known.index(key[0]) if key[0] in known else len(known)))
+        order = sorted(
+            groups, key=lambda key: (_natural(key[1]), known.index(key[0]) if key[0] in known else len(known))
+        )
         for row, setting in order:
             group = groups[row, setting]
-            values = {f"{part}_{metric}": _numbers(group, f"{part}_{metric}") for part in PARTS for metric in ALL_METRICS}
+            values = {
+                f"{part}_{metric}": _numbers(group, f"{part}_{metric}") for part in PARTS for metric in ALL_METRICS
+            }
             stopped = tuple(f"seed {line['seed']}: {line['note']}" for line in group if line["note"])
             curves = {part: _curves(group, f"{part}_curve") for part in PARTS}
             self.rows[row, setting] = Measured(row, setting, values, curves, stopped)
@@ -117,7 +121,9 @@ def _part(found: Table, data: str, part: str, frames: dict) -> str:
     body = []
     for row in rows:
         cells = [row.name, str(len(row.values[lead])), _mean_and_spread(row.values[lead])]
-        cells += [_change(row, found.beside(row, other), lead) for other in ("baseline", CONTROLS.get(row.row, "control"))]
+        cells += [
+            _change(row, found.beside(row, other), lead) for other in ("baseline", CONTROLS.get(row.row, "control"))
+        ]
         cells += [_closed(row, found, lead)]
         cells += [_mean_and_spread(row.values[f"{part}_{name}"]) for name in metrics if name != lead_name]
         body.append([*cells, f"{TABLE_1[row.row][published[1]]:.2f}" if row.row in TABLE_1 and not row.setting else ""])

@@ -12,7 +12,7 @@ from ...adapt.frames.sources import frames_of
 from ...adapt.labels.teacher import TeacherLabels
 from ...adapt.frames.tracked import tracked_crops
 from ...adapt.views import Poses, predict
-from ...datasets.open import open_dataset, spread
+from ...datasets.open import spread
 from ...datasets.sequence import Sequence, SequenceFrame
 from ...errors import SemihandError
 from ...models.camera import GRID, GRID_CENTER, warp_crop
@@ -102,11 +102,6 @@ def _label(crop, frame: SequenceFrame, kind: str):
 def _mask(crop, frame: SequenceFrame) -> np.ndarray:
     """The true mask (64, 64) in [0, 1] of the plain crop."""
     return warp_crop(np.float32(frame.read_mask()), crop, GRID, border="black")
-
-
-def open_target(folder, checkpoint: Checkpoint, crop: str = "label", observer: LandmarkObserver | None = None) -> Target:
-    """Read a labelled data set and cut its crops as `checkpoint`'s network wants them."""
-    return cut_target(open_dataset(folder), checkpoint, crop, observer)
 
 
 def cut_target(

@@ -23,7 +23,11 @@ def to_text(report: dict) -> str:
         f"{model['name']}, {model['input_size']}x{model['input_size']} pixels, on {model['provider']},"
         f" {model['threads']} threads; this ONNX Runtime has {', '.join(model['available_providers'])}",
     ]
-    lines += ["", "the network alone, crops of noise", _times({f"batch {row['batch']}": row for row in report["network"]})]
+    lines += [
+        "",
+        "the network alone, crops of noise",
+        _times({f"batch {row['batch']}": row for row in report["network"]}),
+    ]
     for run in report["runs"]:
         lines += ["", *_run_lines(run)]
     lines += ["", *map(_offline_line, report["offline"])]
@@ -31,10 +35,7 @@ def to_text(report: dict) -> str:
     if fresh:
         memory = f", at most {fresh['peak_mb']:.0f} MB of memory" if fresh["peak_mb"] else ""
         times = ", ".join(f"{seconds:.2f}" for seconds in fresh["first_result_s"])
-        lines += [
-            "",
-            f"from start to first result {times} s{memory} (new processes, {fresh['hands']} wanted)",
-        ]
+        lines += ["", f"from start to first result {times} s{memory} (new processes, {fresh['hands']} wanted)"]
     return "\n".join(lines)
 
 
@@ -47,9 +48,7 @@ def machine_lines(report: dict) -> list[str]:
         if load and load > 0.5 * hardware["cores"]
         else []
     )
-    about = (
-        f"semihand {versions['semihand']}, {hardware['cpu']}, {hardware['usable_cores']} cores, load {load}"
-    )
+    about = f"semihand {versions['semihand']}, {hardware['cpu']}, {hardware['usable_cores']} cores, load {load}"
     return [about + (f", {hardware['gpu']}" if hardware["gpu"] else ""), *busy]
 
 

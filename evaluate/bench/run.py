@@ -61,16 +61,12 @@ class BenchOptions:
 def run_bench(options: BenchOptions = BenchOptions()) -> dict:
     """Measure; returns what `semihand bench --json` prints. Raises SemihandError on bad input."""
     if options.video is None and max(options.hands) > 2:
-        raise SemihandError(
-            f"The rendered clip shows two hands at most, not {max(options.hands)}: name a --video."
-        )
+        raise SemihandError(f"The rendered clip shows two hands at most, not {max(options.hands)}: name a --video.")
     report = {"schema": SCHEMA, "kind": "track", **provenance.record()}
     tracker = HandTracker(options.model, device=options.device, hands=1)  # a wrong name is told before the work
     report["model"] = _model_record(tracker, options)
     with tempfile.TemporaryDirectory() as folder:
-        videos = {
-            hands: options.video or _rendered(Path(folder), hands, options.frames) for hands in options.hands
-        }
+        videos = {hands: options.video or _rendered(Path(folder), hands, options.frames) for hands in options.hands}
         report["network"] = _network(tracker.model, options)
         report["runs"] = [_run(videos[hands], hands, options) for hands in options.hands]
         report["offline"] = [_offline(videos[hands], hands, options) for hands in options.hands]
@@ -138,12 +134,7 @@ def _run(video: Path, hands: int, options: BenchOptions) -> dict:
             bar.update()
             if frame.index + 1 >= options.frames or perf_counter() > end:
                 break
-    return {
-        "hands": hands,
-        "source": str(options.video or "synthetic clip"),
-        "size": list(size),
-        **record.summary(),
-    }
+    return {"hands": hands, "source": str(options.video or "synthetic clip"), "size": list(size), **record.summary()}
 
 
 @contextmanager

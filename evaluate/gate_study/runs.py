@@ -152,7 +152,9 @@ class Bench:
 
     def _train(self, case: Case, seed: int, train: CropSet, held: CropSet, files: dict[float, Path]) -> None:
         config = self._config(case, seed)
-        tuning = Finetuning(self.checkpoint, train, self.pictures, config, self.options.device, self._taught(case, train, seed))
+        tuning = Finetuning(
+            self.checkpoint, train, self.pictures, config, self.options.device, self._taught(case, train, seed)
+        )
         stopped = ""
         try:
             finetune(tuning)
@@ -224,11 +226,14 @@ def save(file: Path, measured: Measured) -> None:
 def load(file: Path) -> Measured:
     """Inverse of `save`."""
     with np.load(file) as arrays:
+
         def part(name: str) -> dict:
             return {key.split("/")[1]: arrays[key] for key in arrays.files if key.startswith(name + "/")}
 
         whole = {name: float(value) for name, value in part("whole").items()}
         count = len(arrays["block"])
-        poses = Poses(arrays["uv"], arrays["depth"], *(np.zeros((count, *shape), np.float32) for shape in ((64, 64), (21,))))
+        poses = Poses(
+            arrays["uv"], arrays["depth"], *(np.zeros((count, *shape), np.float32) for shape in ((64, 64), (21,)))
+        )
         indicators = Indicators(part("per_crop"), whole, arrays["synthetic"], arrays["block"], poses)
         return Measured(indicators, part("errors"), str(arrays["stopped"]))

@@ -54,7 +54,9 @@ class Row:
     stopped: str
 
 
-def run_study(options: StudyOptions, gate: GateConfig = GateConfig(), progress: Callable[[str], None] = log.info) -> list[Row]:
+def run_study(
+    options: StudyOptions, gate: GateConfig = GateConfig(), progress: Callable[[str], None] = log.info
+) -> list[Row]:
     """Fine-tune all cases on all targets, and write study.csv, correlations.json and scatter.svg into options.out."""
     _claim(options)
     rows = [row for target in _targets(options) for row in _study_target(target, options, gate, progress)]
@@ -66,7 +68,9 @@ def _claim(options: StudyOptions) -> None:
     """Keep candidates of different settings apart. Raises SemihandError where the folder holds others."""
     record = options.out / "settings.json"
     if record.exists() and json.loads(record.read_text()) != options.settings():
-        raise SemihandError(f"{options.out} holds candidates of other settings ({record}). Give another folder or delete it.")
+        raise SemihandError(
+            f"{options.out} holds candidates of other settings ({record}). Give another folder or delete it."
+        )
     with atomic_file(record) as temporary:
         temporary.write_text(json.dumps(options.settings(), indent=1))
 
@@ -96,7 +100,9 @@ def _row(target, name, seed, stretch, before: Measured, after: Measured, gate: G
     change = {key: _log_ratio(after.errors[key], before.errors[key]) for key in before.errors}
     then, now = before.indicators, after.indicators
     decision, blind = decide(then, now, gate), decide(_blind(then), _blind(now), gate)
-    return Row(target.name, name, seed, stretch, CASES[name].harmful, change, _gains(then, now), decision, blind, after.stopped)
+    return Row(
+        target.name, name, seed, stretch, CASES[name].harmful, change, _gains(then, now), decision, blind, after.stopped
+    )
 
 
 def _blind(indicators: Indicators) -> Indicators:
@@ -140,7 +146,9 @@ def write_study(rows: Sequence[Row], out: Path) -> None:
 
 def _flat(row: Row) -> dict:
     kept = {name: value for name, value in asdict(row).items() if name not in ("change", "gains", "decision", "blind")}
-    numbers = {f"true_{name}": value for name, value in row.change.items()} | {f"gain_{name}": v for name, v in row.gains.items()}
+    numbers = {f"true_{name}": value for name, value in row.change.items()} | {
+        f"gain_{name}": v for name, v in row.gains.items()
+    }
     # The gate leaves out terms that are no number: those of a network that answers NaN.
     watched = {name: row.decision.terms.get(name, np.nan) for name in ("spread_kept", "diversity_kept", "score_low")}
     watched["score"] = row.decision.score
@@ -153,8 +161,11 @@ def summary(rows: Sequence[Row], measure: str = "nme") -> dict:
     ones, and within each target; and how often the gate was right."""
     kinds = {"all": rows, "harmless": [row for row in rows if not row.harmful]}
     kinds |= {name: [row for row in rows if row.target == name] for name in dict.fromkeys(row.target for row in rows)}
-    return {"correlation": {kind: _correlations(some, measure) for kind, some in kinds.items()}, "gate": _rightness(rows, measure),
-            "gate without landmark model": _rightness([replace(row, decision=row.blind) for row in rows], measure)}  # fmt: skip
+    return {
+        "correlation": {kind: _correlations(some, measure) for kind, some in kinds.items()},
+        "gate": _rightness(rows, measure),
+        "gate without landmark model": _rightness([replace(row, decision=row.blind) for row in rows], measure),
+    }
 
 
 def _correlations(rows: Sequence[Row], measure: str) -> dict[str, float | None]:
@@ -187,7 +198,11 @@ def study_plot(rows: Sequence[Row], measure: str = "nme") -> str:
         kind = "accepted" if row.decision.accepted else "refused, harmful" if row.harmful else "refused"
         groups.setdefault(kind, []).append(row)
     series = [
-        Series(name, [r.decision.score for r in groups[name]], [100 * (1 - np.exp(r.change[measure])) for r in groups[name]])
+        Series(
+            name,
+            [r.decision.score for r in groups[name]],
+            [100 * (1 - np.exp(r.change[measure])) for r in groups[name]],
+        )
         for name in ("accepted", "refused", "refused, harmful")
         if name in groups
     ]
@@ -201,4 +216,6 @@ def study_plot(rows: Sequence[Row], measure: str = "nme") -> str:
 def _line(row: Row) -> str:
     truth = ", ".join(f"{name} {np.exp(value) - 1:+.1%}" for name, value in row.change.items() if np.isfinite(value))
     verdict = "accepted" if row.decision.accepted else "refused"
-    return f"{row.target}, {row.case}, seed {row.seed}, x{row.stretch:g}: true {truth}; {verdict} ({row.decision.reason})"
+    return (
+        f"{row.target}, {row.case}, seed {row.seed}, x{row.stretch:g}: true {truth}; {verdict} ({row.decision.reason})"
+    )

@@ -39,7 +39,9 @@ class Target:
 
     def take(self, rows: np.ndarray) -> Target:
         """These crops with their truth; nothing is recorded."""
-        return replace(self, crops=self.crops.take(rows), recorded=np.zeros(0, int), uv=self.uv[rows], xyz=self.xyz[rows])
+        return replace(
+            self, crops=self.crops.take(rows), recorded=np.zeros(0, int), uv=self.uv[rows], xyz=self.xyz[rows]
+        )
 
     def errors(self, poses: Poses) -> dict[str, np.ndarray]:
         """nme (N,) and epe_mm (N,) with known root and scale, NaN without a label, of answers for all crops."""
@@ -97,8 +99,12 @@ def rendered_crops(cache: Cache, rows: np.ndarray, info: ModelInfo, look=None) -
     """Crops of rendered pictures, loose ones. look: what is done to each picture (S, S, 3) uint8 first."""
     size, cells = cache.config["size"], GRID * cache.config["crop_factor"] / info.crop_factor
     scale = cells / size
-    to_grid = np.array([[scale, 0, (scale - 1) / 2 - (cells - GRID) / 2], [0, scale, (scale - 1) / 2 - (cells - GRID) / 2], [0, 0, 1]])
-    images, covered = zip(*[_wide(cache.image[row] if look is None else look(cache.image[row]), to_grid, info) for row in rows])
+    to_grid = np.array(
+        [[scale, 0, (scale - 1) / 2 - (cells - GRID) / 2], [0, scale, (scale - 1) / 2 - (cells - GRID) / 2], [0, 0, 1]]
+    )
+    images, covered = zip(
+        *[_wide(cache.image[row] if look is None else look(cache.image[row]), to_grid, info) for row in rows]
+    )
     K = np.zeros((len(rows), 3, 3))
     K[:, 0, 0], K[:, 1, 1], K[:, 0, 2], K[:, 1, 2], K[:, 2, 2] = *np.asarray(cache.K[rows], float).T, 1
     K_crop, nothing = to_grid @ K, np.full((len(rows), NUM_JOINTS), np.nan)
@@ -115,7 +121,9 @@ def _wide(image: np.ndarray, to_grid: np.ndarray, info: ModelInfo) -> tuple[np.n
     step = side / WIDE_GRID
     to_side = np.array([[step, 0, (MARGIN + 0.5) * step - 0.5], [0, step, (MARGIN + 0.5) * step - 0.5], [0, 0, 1]])
     to_wide = np.array([[1, 0, MARGIN], [0, 1, MARGIN], [0, 0, 1.0]])
-    wide = cv2.warpAffine(image, (to_side @ to_grid)[:2], (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    wide = cv2.warpAffine(
+        image, (to_side @ to_grid)[:2], (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
     full = np.full(image.shape[:2], 255, np.uint8)
     return wide, cv2.warpAffine(full, (to_wide @ to_grid)[:2], (WIDE_GRID, WIDE_GRID)) > 127
 
@@ -154,7 +162,9 @@ def absent(crops: CropSet, empty: np.ndarray, share: float = 1.0, seed: int = 0)
 def blurred(crops: CropSet, share: float = 0.06) -> CropSet:
     """Every crop blurred with a standard deviation of a share of the 64-grid's side; the landmark model sees nothing."""
     sigma = share * crops.image.shape[1] * GRID / WIDE_GRID
-    return without_marks(replace(crops, image=np.stack([cv2.GaussianBlur(image, (0, 0), sigma) for image in crops.image])))
+    return without_marks(
+        replace(crops, image=np.stack([cv2.GaussianBlur(image, (0, 0), sigma) for image in crops.image]))
+    )
 
 
 def frozen(crops: CropSet, seed: int = 0) -> CropSet:

@@ -63,7 +63,9 @@ class EvalOptions:
             raise SemihandError(f"Unknown crop protocol {self.crop!r}; choose {' or '.join(PROTOCOLS)}.")
         for file in (self.csv, self.report):
             if file is not None and not file.absolute().parent.is_dir():
-                raise SemihandError(f"Could not write {file}: there is no folder {file.absolute().parent}. Make it first.")
+                raise SemihandError(
+                    f"Could not write {file}: there is no folder {file.absolute().parent}. Make it first."
+                )
 
 
 def run_eval(options: EvalOptions) -> str:

@@ -48,15 +48,10 @@ def write_overlays(
 
 def by_error(result: Result) -> list[FrameResult]:
     """The labelled frames, worst first: missed ones, then by 3D error where there is one, else by 2D."""
-    return sorted(
-        result.per_frame,
-        key=lambda row: (row.found, -(row.epe_mm or 0.0), -(row.nme or 0.0)),
-    )
+    return sorted(result.per_frame, key=lambda row: (row.found, -(row.epe_mm or 0.0), -(row.nme or 0.0)))
 
 
-def draw(
-    canvas: np.ndarray, to_canvas: np.ndarray, frame: SequenceFrame, prediction: Prediction | None
-) -> np.ndarray:
+def draw(canvas: np.ndarray, to_canvas: np.ndarray, frame: SequenceFrame, prediction: Prediction | None) -> np.ndarray:
     """Draw into a BGR picture: true joints white, predicted ones coloured by finger, the crop grey.
 
     to_canvas (2, 3): affine map from the frame's pixels to the canvas's.
@@ -72,9 +67,7 @@ def draw(
     return canvas
 
 
-def _tile(
-    image: np.ndarray, frame: SequenceFrame, prediction: Prediction | None, row: FrameResult
-) -> np.ndarray:
+def _tile(image: np.ndarray, frame: SequenceFrame, prediction: Prediction | None, row: FrameResult) -> np.ndarray:
     center, side = label_square(frame)
     scale = _TILE / (_TILE_VIEW * side)
     to_tile = np.array([[scale, 0, _TILE / 2 - scale * center[0]], [0, scale, _TILE / 2 - scale * center[1]]])

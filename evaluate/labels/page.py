@@ -119,8 +119,12 @@ def _absent(rows: list[dict]) -> str:
         reasons: dict[str, list[str]] = {}
         for name, reason in row["absent"].items():
             reasons.setdefault(reason, []).append(name)
-        facts += [(f"{row['name']}, {row['predicted_by']}: {', '.join(names)}", reason) for reason, names in reasons.items()]
-    return f"<details><summary>Figures that are absent, and why</summary>{definitions(facts)}</details>" if facts else ""
+        facts += [
+            (f"{row['name']}, {row['predicted_by']}: {', '.join(names)}", reason) for reason, names in reasons.items()
+        ]
+    return (
+        f"<details><summary>Figures that are absent, and why</summary>{definitions(facts)}</details>" if facts else ""
+    )
 
 
 def _set_section(rows: list[dict]) -> str:

@@ -33,7 +33,13 @@ def table(results: dict[str, list[Result]]) -> str:
     """One row per set and source of predictions ({source: results}); metrics that no row has are left out."""
     names = shown_metrics([result.metrics for _, result in by_set(results)])
     rows = [
-        [result.name, source, str(result.frames), str(result.missed), *(number(n, result.metrics.get(n)) for n in names)]
+        [
+            result.name,
+            source,
+            str(result.frames),
+            str(result.missed),
+            *(number(n, result.metrics.get(n)) for n in names),
+        ]
         for source, result in by_set(results)
     ]
     return text.table(["set", "predicted by", "frames", "missed", *names], rows, left=2)
@@ -117,7 +123,9 @@ def _curves(errors: HandErrors) -> dict:
         "pck_2d": (errors.nme, curves.CURVE_2D), "pck_3d": (errors.epe_mm, curves.CURVE_3D),
         "pck_tips": (errors.tips_mm, curves.CURVE_3D),
     }  # fmt: skip
-    return {name: curves.pck_curve(values, ends) for name, (values, ends) in wanted.items() if np.isfinite(values).any()}
+    return {
+        name: curves.pck_curve(values, ends) for name, (values, ends) in wanted.items() if np.isfinite(values).any()
+    }
 
 
 def _calibration(errors: HandErrors) -> dict:

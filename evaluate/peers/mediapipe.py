@@ -39,9 +39,7 @@ class MediaPipePeer:
     That package reports usage to Google while it runs; a notice is logged.
     """
 
-    def __init__(
-        self, task_file: str | Path | None, mode: str = "image", max_hands: int = 2, pad: float = 0.0
-    ):
+    def __init__(self, task_file: str | Path | None, mode: str = "image", max_hands: int = 2, pad: float = 0.0):
         """task_file: MediaPipe's hand_landmarker.task. mode: "image" (pictures apart) or "video" (in order).
 
         pad: black border all round, as a share of the picture's sides (a quarter finds hands that fill it).

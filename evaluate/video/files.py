@@ -86,7 +86,9 @@ def to_json(document: dict) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
 
 
-def write_frames(path: Path, times: Sequence[float], tables: dict[str, tuple[Hands, dict[str, np.ndarray], list]]) -> None:
+def write_frames(
+    path: Path, times: Sequence[float], tables: dict[str, tuple[Hands, dict[str, np.ndarray], list]]
+) -> None:
     """One row a model, frame and hand; a frame without a hand has a row with hands 0 and empty cells.
 
     tables: model -> hands, columns (N,) by name with NaN for an empty cell, and the frames' milliseconds.

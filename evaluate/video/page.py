@@ -101,7 +101,9 @@ def _figures(runs: Sequence[ModelRun]) -> str:
 
 
 def _timelines(times: np.ndarray, runs: Sequence[ModelRun]) -> str:
-    told = "Over the seconds of the video. Lines of long videos are means of neighbouring frames; gaps are missed frames."
+    told = (
+        "Over the seconds of the video. Lines of long videos are means of neighbouring frames; gaps are missed frames."
+    )
     strip = presence_strip(times, {run.name: run.found for run in runs}, "A hand was found")
     plots = [
         timeline(times, {run.name: run.jitter_mm for run in runs}, "Jitter", "mm, mean over the joints"),
@@ -184,7 +186,10 @@ def _provenance(document: Mapping) -> str:
     facts = [("command", document["command"]), ("date", document["date"]), ("commit", document["commit"]),
              ("video", video["name"]), ("video's SHA-256", video["sha256"])]  # fmt: skip
     facts += [
-        (f"model {model['name']}", f"SHA-256 {model['sha256']}, crops of {model['input_size']} pixels, {model['provider']}")
+        (
+            f"model {model['name']}",
+            f"SHA-256 {model['sha256']}, crops of {model['input_size']} pixels, {model['provider']}",
+        )
         for model in document["models"]
     ]
     facts += [("tracker", _words(document["tracker"])), ("sampled frames", _words(document["samples"]))]

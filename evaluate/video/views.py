@@ -50,9 +50,7 @@ USUAL = ("shift", "tilt", "turn")
 def changed(box: HandBox, change: Change) -> HandBox:
     """The box after a change."""
     move = rotation(box.roll) @ np.array(change.shift) * (box.side / GRID)
-    return replace(
-        box, center=box.center + move, side=box.side * change.scale, roll=box.roll + radians(change.turn)
-    )
+    return replace(box, center=box.center + move, side=box.side * change.scale, roll=box.roll + radians(change.turn))
 
 
 @dataclass(frozen=True)

@@ -11,17 +11,12 @@ import cv2
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+
 from semihand.adapt.report import training
 from semihand.adapt.report.files import read_run
 from semihand.adapt.report.indicators import Change, Meaning, changes
 from semihand.adapt.report.page import REPORT_NAME, judge, terminal_summary, write_report
-from semihand.adapt.report.pictures import (
-    changed_frames,
-    movement,
-    shown_examples,
-    shown_iterations,
-    worst_frames,
-)
+from semihand.adapt.report.pictures import changed_frames, movement, shown_examples, shown_iterations, worst_frames
 from semihand.adapt.report.training import binned
 from semihand.errors import SemihandError
 
@@ -50,9 +45,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
         self.links += [
-            value
-            for name, value in attrs
-            if name in ("href", "src", "srcset", "action", "data", "xlink:href")
+            value for name, value in attrs if name in ("href", "src", "srcset", "action", "data", "xlink:href")
         ]
         self.open += [tag] * (tag not in self.VOID)
 
@@ -114,9 +107,7 @@ def plant(folder, iterations=ITERATIONS, accepted=True):
         "date": "2026-01-02T03:04:05+00:00", "versions": {"torch": "2.13.0"}, "seconds": 300.0,
     }  # fmt: skip
     (folder / "run.json").write_text(json.dumps(run))
-    rows = [
-        {"t": t} | {name: value(t) for name, value in LOG_COLUMNS.items()} for t in range(1, iterations + 1)
-    ]
+    rows = [{"t": t} | {name: value(t) for name, value in LOG_COLUMNS.items()} for t in range(1, iterations + 1)]
     write_csv(folder / "iterations.csv", rows)
     steps = [{"step": s, "t": 1 + (s - 1) // 40, "seconds": s} | {n: 0 if n == "teacher" else 1 / s for n in LOSSES}
              for s in range(1, 40 * iterations + 1)]  # fmt: skip
@@ -325,9 +316,7 @@ def test_text_of_files_is_never_markup(run):
     assert "Adaptation “<script>alert(1)</script>”" in page.text
 
 
-@pytest.mark.parametrize(
-    "content", ['{"before": 3, "after": [1], "decision": "yes", "check": null}', "{}", "[]"]
-)
+@pytest.mark.parametrize("content", ['{"before": 3, "after": [1], "decision": "yes", "check": null}', "{}", "[]"])
 def test_indicators_of_another_shape(run, content):
     (run / "indicators.json").write_text(content)
     _, page = page_of(run)
@@ -407,11 +396,7 @@ def test_change_in_words(better, before, after, told):
 
 
 def test_known_indicators_come_first(run):
-    assert [c.meaning.name for c in changes(read_run(run))] == [
-        "Views disagree",
-        "Pose fills its mask",
-        "novel thing",
-    ]
+    assert [c.meaning.name for c in changes(read_run(run))] == ["Views disagree", "Pose fills its mask", "novel thing"]
 
 
 @pytest.mark.parametrize(("last", "wanted"), [(0, [0]), (1, [0, 1]), (2, [0, 1, 2]), (5, [0, 1, 2, 4, 5]), (8, [0, 1, 2, 4, 8]), (10, [0, 1, 2, 4, 8, 10])])  # fmt: skip

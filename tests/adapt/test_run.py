@@ -27,7 +27,7 @@ from semihand.models.registry import find
 from semihand.record import session
 from semihand.record.recording import recording_folder
 from semihand.adapt.report.files import read_run
-from semihand.report.training_section import LOSSES
+from semihand.adapt.report.training import LOSSES
 from semihand.synth.scene import SceneConfig
 
 

@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from typer.testing import CliRunner
+
 from semihand.cli import app
 from semihand.errors import SemihandError
 from semihand.evaluate import demo
@@ -19,7 +21,6 @@ from semihand.models.metrics import hand_size
 from semihand.models.model_file import available_models
 from semihand.synth.clip import Clip, ClipConfig
 from semihand.tracker.types import HandBox, HandPose
-from typer.testing import CliRunner
 
 SMALL = ClipConfig(frames=4, hands=2, width=160, height=120)
 
@@ -31,9 +32,7 @@ def pose(number, truth, uv_shift=0.0, scale=1.0, handedness=None):
     grid = np.diag([0.4, 0.4, 1.0])
     box = HandBox(uv.mean(axis=0), 50.0)
     sure = np.full(21, 0.9)
-    return HandPose(
-        number, handedness or truth.handedness, 0.9, uv, xyz, depth, sure, np.ones((64, 64)), grid, box
-    )
+    return HandPose(number, handedness or truth.handedness, 0.9, uv, xyz, depth, sure, np.ones((64, 64)), grid, box)
 
 
 class Oracle:
@@ -107,10 +106,7 @@ def test_nobody_found_is_a_result(tmp_path):
 def test_each_hand_gets_its_nearest_pose(hands):
     right, left = hands
     poses = [pose(1, left), pose(2, right, uv_shift=2.0), pose(3, right)]
-    assert [(one.id, hand.handedness) for one, hand in demo.matched(poses, hands)] == [
-        (3, "right"),
-        (1, "left"),
-    ]
+    assert [(one.id, hand.handedness) for one, hand in demo.matched(poses, hands)] == [(3, "right"), (1, "left")]
 
 
 def test_a_folder_that_cannot_be_made(tmp_path):

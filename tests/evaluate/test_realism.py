@@ -5,6 +5,7 @@ from functools import lru_cache
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+
 from semihand.evaluate.realism import (
     Realism,
     as_dict,

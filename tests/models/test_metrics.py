@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from scipy.stats import spearmanr
 from scipy.optimize import minimize
 from scipy.spatial.transform import Rotation
+from scipy.stats import spearmanr
+
 from semihand.models import metrics
 from semihand.models.joints import BONES, ROOT
 
@@ -50,9 +51,7 @@ def test_procrustes_is_the_best_similarity_that_a_general_optimiser_finds():
 
 def test_procrustes_of_a_collapsed_hand_moves_it_only():
     collapsed = np.full((1, 21, 3), 0.4)
-    assert_allclose(
-        metrics.procrustes(collapsed, HANDS[:1]), HANDS[:1].mean(1, keepdims=True) + 0 * collapsed
-    )
+    assert_allclose(metrics.procrustes(collapsed, HANDS[:1]), HANDS[:1].mean(1, keepdims=True) + 0 * collapsed)
 
 
 def test_auc_by_hand():

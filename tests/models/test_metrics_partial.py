@@ -7,6 +7,7 @@ from scipy.linalg import orthogonal_procrustes
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial import procrustes as scipy_procrustes
 from scipy.spatial.transform import Rotation
+
 from semihand.models import metrics
 from semihand.models.joints import ROOT, TIPS
 

@@ -80,7 +80,9 @@ def test_legend_only_for_several_names_and_dashes_are_grey():
 
 
 def test_a_pale_line_and_its_mean_are_one_name():
-    svg = line_plot([Series("mean", [0, 1], [0, 1], "faint", 0), Series("mean", [0, 1], [1, 1], color=0)], "t", "x", "y")
+    svg = line_plot(
+        [Series("mean", [0, 1], [0, 1], "faint", 0), Series("mean", [0, 1], [1, 1], color=0)], "t", "x", "y"
+    )
     assert "mean" not in texts(svg) and "var(--s1)" not in svg
 
 
@@ -108,7 +110,9 @@ def test_scatter_tells_the_rank_correlation():
 
 def test_bars_are_as_long_as_their_values_and_say_them():
     svg = bar_groups(["base", "full"], {"a": [20, 10], "b": [5, math.nan]}, "EPE", "mm")
-    bars = [p.attrib["d"] for p in ElementTree.fromstring(svg).iter("path") if "fill: var(--s" in p.attrib.get("style", "")]
+    bars = [
+        p.attrib["d"] for p in ElementTree.fromstring(svg).iter("path") if "fill: var(--s" in p.attrib.get("style", "")
+    ]
     lengths = [np.ptp(points(d)[:, 0]) for d in bars[:4]]
     assert_allclose(np.array(lengths) / lengths[0], [1, 0.5, 0.25, 0], atol=0.01)
     assert {"20.0 mm", "10.0 mm", "5.00 mm", "–", "base", "full"} <= set(texts(svg))

@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from typer.testing import CliRunner
+
 from semihand.cli import app
 from semihand.datasets.sequence import read_sequence
 from semihand.errors import SemihandError
@@ -13,7 +15,6 @@ from semihand.models.lifting import project
 from semihand.synth.preview import draw_skeleton
 from semihand.synth.scene import SceneConfig, SceneRenderer
 from semihand.synth.sequences import export_synthetic, mirror
-from typer.testing import CliRunner
 
 SIZE, SEED = 64, 11
 
@@ -52,9 +53,7 @@ def test_mirrored_hand_has_mirrored_labels(renderer):
             mirrored.uv + plain.uv * [1, -1], np.stack([np.full(21, SIZE - 1), np.zeros(21)], -1), atol=1e-5
         )
         assert_allclose(mirrored.xyz[:, 1:], plain.xyz[:, 1:])
-        at = np.round(mirrored.uv).astype(
-            int
-        )  # the mirrored labels sit on the same pixels of the mirrored picture
+        at = np.round(mirrored.uv).astype(int)  # the mirrored labels sit on the same pixels of the mirrored picture
         was = np.round([SIZE - 1, 0] + mirrored.uv * [-1, 1]).astype(int)
         assert_array_equal(mirrored.image[at[:, 1], at[:, 0]], plain.image[was[:, 1], was[:, 0]])
 
@@ -118,8 +117,7 @@ def test_preview_draws_labels_on_every_third_picture(tmp_path):
     run("synth", "preview", "--out", tmp_path / "a.png", "--count", 3, "--size", 64, "--seed", SEED)
     renderer, sheet = SceneRenderer(SceneConfig(size=64), SEED), cv2.imread(str(tmp_path / "a.png"))
     changed = [
-        np.abs(sheet[:, 64 * i : 64 * (i + 1), ::-1].astype(int) - renderer.render(i).image).max()
-        for i in range(3)
+        np.abs(sheet[:, 64 * i : 64 * (i + 1), ::-1].astype(int) - renderer.render(i).image).max() for i in range(3)
     ]
     assert changed[:2] == [0, 0] and changed[2] > 100
 

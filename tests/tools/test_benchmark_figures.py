@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from numpy.testing import assert_allclose
+
 from semihand.errors import SemihandError
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"

@@ -120,5 +120,5 @@ FIGURES: dict[str, Figure] = {
 
 #: Tables put together from other figures: {name: (the figures it needs, table of {figure: {step: results}})}.
 SUMMARIES: dict[str, tuple[tuple[str, ...], Callable[[dict], list[str]]]] = {
-    "summary": (("accuracy-real", "peers", "adaptation-ge", "ablation-ge", "tracking"), tables.summary),
+    "summary": (("accuracy-real", "peers", "adaptation-ge", "ablation-ge", "tracking"), tables.summary)
 }

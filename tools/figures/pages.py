@@ -12,7 +12,8 @@ from .definitions import FIGURES, SUMMARIES
 
 _MARKER = re.compile(r"<!-- (/?)figures:(\S+) -->")
 _BLOCK = re.compile(
-    r"^(?P<start><!-- figures:(?P<name>\S+) -->)$(?:(?!<!-- /?figures:).)*^(?P<end><!-- /figures:(?P=name) -->)$", re.M | re.S
+    r"^(?P<start><!-- figures:(?P<name>\S+) -->)$(?:(?!<!-- /?figures:).)*^(?P<end><!-- /figures:(?P=name) -->)$",
+    re.M | re.S,
 )
 
 

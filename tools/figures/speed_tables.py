@@ -45,7 +45,12 @@ def _times(values: dict) -> list[str]:
 def rendering(results: dict) -> list[str]:
     """Synthetic pictures a second."""
     rows = [
-        [f"{run['size']}x{run['size']}", str(run["processes"]), f"{run['pictures_per_s']:.0f}", f"{run['per_process']:.0f}"]
+        [
+            f"{run['size']}x{run['size']}",
+            str(run["processes"]),
+            f"{run['pictures_per_s']:.0f}",
+            f"{run['per_process']:.0f}",
+        ]
         for run in results["bench"]["runs"]
     ]
     return markdown(["pixels", "processes", "pictures/s", "each"], rows)

@@ -7,8 +7,8 @@ import json
 import re
 from pathlib import Path
 
-from semihand.errors import SemihandError
 from semihand import provenance
+from semihand.errors import SemihandError
 from semihand.evaluate.ablate.results import Results
 from semihand.models.checkpoint import atomic_file
 from semihand.models.model_file import WEIGHTS

@@ -169,7 +169,9 @@ def adaptation(results: dict) -> list[str]:
     names = ("epe_mm", "pa_mm", "nme")
     head = ["row", *(f"{crop} crops: {name}" if name == names[0] else name for crop in results for name in names)]
     order = dict.fromkeys(line["row"] for lines in results.values() for line in lines)
-    rows = [[f"`{row}`", *(_changed(lines, row, name) for lines in results.values() for name in names)] for row in order]
+    rows = [
+        [f"`{row}`", *(_changed(lines, row, name) for lines in results.values() for name in names)] for row in order
+    ]
     return markdown(head, rows)
 
 

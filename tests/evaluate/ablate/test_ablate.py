@@ -13,9 +13,11 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 from typer.testing import CliRunner
+from semihand.adapt.finetune import Finetuning
 from semihand.adapt.profiles import PAPER, ROBUST
 from semihand.adapt.state import Finetuning
 from semihand.cli import app
+from semihand.datasets.sequence import read_sequence
 from semihand.errors import SemihandError
 from semihand.evaluate.ablate import run as ablate
 from semihand.evaluate.ablate.plan import Run, plan
@@ -23,14 +25,16 @@ from semihand.evaluate.ablate.results import COLUMNS, Results
 from semihand.evaluate.ablate.rows import CONTROLS, ROWS, TAUGHT, row_config
 from semihand.evaluate.ablate.run import AblateOptions, Ablation, Outcome, run_ablation
 from semihand.evaluate.ablate.settings import Setting
-from semihand.evaluate.ablate.target import cut_target, open_target
+from semihand.evaluate.ablate.target import cut_target
 from semihand.models.checkpoint import describe, load_checkpoint, save_checkpoint
 from semihand.models.network import Hourglass, NetworkConfig
 from semihand.synth.cache import render_cache
 from semihand.synth.scene import SceneConfig
 from semihand.synth.sequences import export_synthetic
 
-MICRO = NetworkConfig("micro", input_size=128, stem="stride4", widths=(32, 32, 32), stacks=1, bottleneck_min=16, crop_factor=1.4)
+MICRO = NetworkConfig(
+    "micro", input_size=128, stem="stride4", widths=(32, 32, 32), stacks=1, bottleneck_min=16, crop_factor=1.4
+)
 PLAIN = dict(second_hand=0, held_object=0, occluder=0, empty=0, upright=1.0)
 
 
@@ -111,8 +115,14 @@ def test_runs_of_another_recipe_do_not_mix(options):
 
 def test_the_data_set_is_read_as_it_is_asked_for(options, monkeypatch):
     asked, read = [], ablate.open_dataset
-    monkeypatch.setattr(ablate, "open_dataset", lambda *given, **more: asked.append((given[1:], more)) or read(given[0]))
-    run_ablation(options(rows=("baseline",), seeds=1, format="stb", split="sk-train", reader={"wrist": "palm"}, test_split="sk-test"))
+    monkeypatch.setattr(
+        ablate, "open_dataset", lambda *given, **more: asked.append((given[1:], more)) or read(given[0])
+    )
+    run_ablation(
+        options(
+            rows=("baseline",), seeds=1, format="stb", split="sk-train", reader={"wrist": "palm"}, test_split="sk-test"
+        )
+    )
     assert asked == [(("stb", "sk-train"), {"wrist": "palm"}), (("stb", "sk-test"), {"wrist": "palm"})]
     with pytest.raises(SemihandError, match="reader was {'wrist': 'palm'}, now None"):
         run_ablation(options(rows=("vc",), seeds=1, split="sk-train", test_split="sk-test"))
@@ -221,7 +231,16 @@ def test_figures_share_their_runs_and_are_drawn(options):
     assert len(set(ran)) == len(ran)
     for setting in ("", "unlabelled=5%", "unlabelled=50%", "adapt=test", "adapt=both"):
         assert ("robust", setting) in ran
-    assert {row for row, _ in ran} == {"baseline", "robust", "weak-masks", "weak-2d", "oracle", "vc+cc", "pseudo-labels", "paper"}
+    assert {row for row, _ in ran} == {
+        "baseline",
+        "robust",
+        "weak-masks",
+        "weak-2d",
+        "oracle",
+        "vc+cc",
+        "pseudo-labels",
+        "paper",
+    }
     assert not any(row["note"] for row in rows)
     for name in ("share-target", "sets-target", "auc-target", "bars"):
         assert (options().results.with_name(f"results-{name}.png")).read_bytes().startswith(b"\x89PNG")
@@ -252,7 +271,10 @@ def test_a_test_set_measures_instead_of_the_rest(options, toy):
 def test_rows_whose_labels_are_missing(options, monkeypatch, caplog):
     ablation = Ablation(options(rows=None, figures=("share",), seeds=1))
     adapted, other = ablation.parts
-    bare = [type(adapted)(one.sequence, one.crops, tuple(_without_mask(frame) for frame in one.frames)) for one in (adapted, other)]
+    bare = [
+        type(adapted)(one.sequence, one.crops, tuple(_without_mask(frame) for frame in one.frames))
+        for one in (adapted, other)
+    ]
     ablation.parts = tuple(bare)
     left = ablation._possible(plan(ablation.options))
     assert "weak-masks" not in {run.row for run in left} and "weak-2d" in {run.row for run in left}
@@ -287,11 +309,14 @@ def test_changes_leave_off_what_a_row_switches_off(options):
     config = {row: options(steps=None).config(row, 2.0, settings) for row in ("vc", "cc", "robust", "control")}
     assert [config[row].view_weight for row in ("vc", "cc", "robust", "control")] == [3.0, 0.0, 3.0, 0.0]
     assert all(one.rate == 0.5 for one in config.values())
-    assert options(steps=7).config("robust", 2.0).steps == 7 and options(steps=7).config("robust", 2.0, Setting((("steps", 5),))).steps == 5
+    assert (
+        options(steps=7).config("robust", 2.0).steps == 7
+        and options(steps=7).config("robust", 2.0, Setting((("steps", 5),))).steps == 5
+    )
 
 
 def test_the_oracle_sees_the_true_pose(toy):
-    target = open_target(toy / "target", load_checkpoint(toy / "micro.safetensors"), "label", NoHands())
+    target = cut_target(read_sequence(toy / "target"), load_checkpoint(toy / "micro.safetensors"), "label", NoHands())
     labels = target.labels()
     poses = type("P", (), {"uv": labels.uv, "depth": labels.depth, "mask": np.zeros((12, 64, 64), np.float32)})
     metrics = target.measure_poses(poses).metrics
@@ -316,8 +341,22 @@ def test_figures_that_vary_pictures_need_a_method(options):
 
 
 def test_all_rows_are_explained():
-    assert all(ROWS.values()) and set(ROWS) >= {"baseline", "bn", "vc", "cc", "vc+cc", "pseudo-labels", "paper", "robust", "oracle"}
-    assert set(TAUGHT) <= set(ROWS) and CONTROLS["paper"] == "control" and CONTROLS["robust"] == CONTROLS["oracle"] == "robust-control"
+    assert all(ROWS.values()) and set(ROWS) >= {
+        "baseline",
+        "bn",
+        "vc",
+        "cc",
+        "vc+cc",
+        "pseudo-labels",
+        "paper",
+        "robust",
+        "oracle",
+    }
+    assert (
+        set(TAUGHT) <= set(ROWS)
+        and CONTROLS["paper"] == "control"
+        and CONTROLS["robust"] == CONTROLS["oracle"] == "robust-control"
+    )
 
 
 def test_the_command_passes_everything_on(toy, monkeypatch):
@@ -339,7 +378,12 @@ def test_the_command_passes_everything_on(toy, monkeypatch):
     (["--results", "."], "is a folder"), (["--split", "dev"], "Unknown split 'dev'"), (["--set", "rate"], "has no value"),
 ])  # fmt: skip
 def test_bad_input_is_a_sentence(values, line, words):
-    base = {"--data": values["data"], "--pictures": values["pictures"], "--results": values["results"], "--model": values["model"]}
+    base = {
+        "--data": values["data"],
+        "--pictures": values["pictures"],
+        "--results": values["results"],
+        "--model": values["model"],
+    }
     arguments = [str(part) for pair in base.items() for part in pair] + line
     result = CliRunner().invoke(app, ["ablate", *arguments])
     assert isinstance(result.exception, SemihandError) and words in str(result.exception)

@@ -4,6 +4,7 @@ import csv
 import json
 
 import pytest
+
 from semihand.errors import SemihandError
 from semihand.evaluate.ablate.results import COLUMNS, Results
 
@@ -18,9 +19,16 @@ def results(tmp_path):
 def test_lines_come_back_as_they_were_written(results):
     assert results.lines() == [] and results.done("a") == set()
     results.prepare("a")
-    results.append({"row": "vc", "seed": 1, "other_epe_mm": 12.5, "setting": "free_joints=0,5", "data": "a", "note": 'a "b", c'})
+    results.append(
+        {"row": "vc", "seed": 1, "other_epe_mm": 12.5, "setting": "free_joints=0,5", "data": "a", "note": 'a "b", c'}
+    )
     line = results.lines()[0]
-    assert (line["row"], line["other_epe_mm"], line["setting"], line["note"]) == ("vc", "12.5", "free_joints=0,5", 'a "b", c')
+    assert (line["row"], line["other_epe_mm"], line["setting"], line["note"]) == (
+        "vc",
+        "12.5",
+        "free_joints=0,5",
+        'a "b", c',
+    )
     assert line["adapted_epe_mm"] == "" and list(line) == list(COLUMNS)
     assert results.done("a") == {("vc", 1, "free_joints=0,5")} and results.done("b") == set()
 
@@ -28,7 +36,9 @@ def test_lines_come_back_as_they_were_written(results):
 def test_an_older_header_is_read_and_brought_up_to_date(results):
     results.path.parent.mkdir()
     results.path.write_text(OLD + "vc,0,1.5,1,2,3,4,5,6\ncc,0,1.5,1,2")
-    assert [(line["row"], line["other_nme"], line["setting"], line["data"]) for line in results.lines()] == [("vc", "6", "", "")]
+    assert [(line["row"], line["other_nme"], line["setting"], line["data"]) for line in results.lines()] == [
+        ("vc", "6", "", "")
+    ]
     assert results.done("anything") == {("vc", 0, "")}
     results.prepare("a")
     with open(results.path, newline="") as file:
@@ -73,7 +83,9 @@ def test_starts_are_kept_and_their_recipes_compared_for_each_data_set(results):
     results.note_start({"name": "a"}, {"steps": 1, "crop": "label"})
     results.note_start({"name": "b"}, {"steps": 2, "crop": "label"})
     assert [start["data"]["name"] for start in results.starts()] == ["a", "a", "b"]
-    with pytest.raises(SemihandError, match=r"measured otherwise on a: steps was 1, now 2, crop was label, now detector\."):
+    with pytest.raises(
+        SemihandError, match=r"measured otherwise on a: steps was 1, now 2, crop was label, now detector\."
+    ):
         results.note_start({"name": "a"}, {"steps": 2, "crop": "detector"})
     assert len(json.loads(results.provenance.read_text())["starts"]) == 3
     results.provenance.write_text("{")

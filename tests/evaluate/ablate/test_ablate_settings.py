@@ -1,6 +1,7 @@
 """Fields of the recipe from the command line: typed, validated, and the same text for the same setting."""
 
 import pytest
+
 from semihand.adapt.profiles import PAPER, ROBUST
 from semihand.errors import SemihandError
 from semihand.evaluate.ablate.settings import Setting, changed, parse_changes, without_pictures

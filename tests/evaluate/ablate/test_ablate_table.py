@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+
 from semihand.evaluate.ablate.figures import curve_areas, draw
 from semihand.evaluate.ablate.published import comparison, published_beside
 from semihand.evaluate.ablate.results import COLUMNS
@@ -80,8 +81,14 @@ def test_a_setting_stands_beside_its_own_control_else_the_plain_one():
 
 def test_trainings_that_went_wrong_are_named():
     text = table(LINES + [line("cc", 0, "", note="The network is collapsing.")])
-    assert "Trainings that went wrong:\ncc, seed 0: The network is collapsing." in text and cells(text, "cc")["seeds"] == "0"
-    assert table([line("cc", 0, "", note="No.")]) == "Trainings that went wrong:\ncc, seed 0: No." and table([]) == "No run has a result."
+    assert (
+        "Trainings that went wrong:\ncc, seed 0: The network is collapsing." in text
+        and cells(text, "cc")["seeds"] == "0"
+    )
+    assert (
+        table([line("cc", 0, "", note="No.")]) == "Trainings that went wrong:\ncc, seed 0: No."
+        and table([]) == "No run has a result."
+    )
 
 
 def test_published_figures_are_never_ours():
@@ -89,7 +96,16 @@ def test_published_figures_are_never_ours():
     assert cells(text, "vc")["published epe_mm *"] == "19.98" and cells(text, "robust")["published epe_mm *"] == ""
     assert "published on STB, another set: not comparable" in text and "STB train" in text and "STB test" in text
     assert "not comparable" not in table([line("vc", 0, 20, data="STB SK train")])
-    names = ["STB SK", "Dexter+Object", "dexter_object", "ge-real-a", "stable hands", "YouTube-3D-Hands", "Hand-3D-Studio", "hsd"]
+    names = [
+        "STB SK",
+        "Dexter+Object",
+        "dexter_object",
+        "ge-real-a",
+        "stable hands",
+        "YouTube-3D-Hands",
+        "Hand-3D-Studio",
+        "hsd",
+    ]
     assert [comparison(name).name for name in names] == ["STB", "DO", "DO", None, None, "YT3D", "H3D", "HSD"]
     assert "0.774, adapted 0.927: published (" in published_beside("auc", "stb")[0]
     assert "not comparable" in published_beside("auc", "stb")[1] and published_beside("bars", "stb") == []

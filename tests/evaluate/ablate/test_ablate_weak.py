@@ -20,7 +20,9 @@ from semihand.models.network import Hourglass, NetworkConfig
 from semihand.synth.scene import SceneConfig
 from semihand.synth.sequences import export_synthetic
 
-MICRO = NetworkConfig("micro", input_size=96, stem="stride4", widths=(32, 32, 32), stacks=1, bottleneck_min=16, crop_factor=1.4)
+MICRO = NetworkConfig(
+    "micro", input_size=96, stem="stride4", widths=(32, 32, 32), stacks=1, bottleneck_min=16, crop_factor=1.4
+)
 STILL = ViewConfig(kinds=("shift",), shift=0.0, turn=0.0, scale=(1.0, 1.0), move=0.0)
 
 
@@ -39,7 +41,9 @@ def target(tmp_path_factory):
     save_checkpoint(folder / "micro.safetensors", Hourglass(MICRO).state_dict(), describe(MICRO, {}))
     plain = SceneConfig(size=96, second_hand=0, held_object=0, occluder=0, empty=0, upright=1.0)
     export_synthetic(folder / "target", 3, 4, plain)
-    return cut_target(read_sequence(folder / "target"), load_checkpoint(folder / "micro.safetensors"), "label", NoHands())
+    return cut_target(
+        read_sequence(folder / "target"), load_checkpoint(folder / "micro.safetensors"), "label", NoHands()
+    )
 
 
 def with_frame(target, number, **changes):
@@ -69,7 +73,9 @@ def test_joints_without_label_teach_nothing(target):
     one = with_frame(target, 1, uv=uv, xyz=xyz)
     places, full = one.labels("places"), one.labels("labels")
     assert np.isfinite(full.uv).all() and np.isfinite(full.depth).all()
-    assert np.flatnonzero(full.weight[1] == 0).tolist() == [4, 8] and np.flatnonzero(places.weight[1] == 0).tolist() == [4]
+    assert np.flatnonzero(full.weight[1] == 0).tolist() == [4, 8] and np.flatnonzero(
+        places.weight[1] == 0
+    ).tolist() == [4]
     assert full.weight[[0, 2]].all()
 
 

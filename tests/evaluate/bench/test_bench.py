@@ -34,7 +34,11 @@ class Stub:
         info = SimpleNamespace(name="stub", input_size=96)
         self.batches = []
         self.model = SimpleNamespace(
-            info=info, sha256="0" * 64, provider="cpu", path="stub.onnx", run=lambda crops: self.batches.append(crops.shape)
+            info=info,
+            sha256="0" * 64,
+            provider="cpu",
+            path="stub.onnx",
+            run=lambda crops: self.batches.append(crops.shape),
         )
         self.turns, self.stamps, self.ms = [], [], {}
 
@@ -227,9 +231,7 @@ def test_a_failing_process_is_told_with_its_words(program):
 def test_the_circumstances():
     record = provenance.record()
     assert json.loads(json.dumps(record)) == record
-    assert (
-        record["hardware"]["cpu"] and record["hardware"]["cores"] >= record["hardware"]["usable_cores"] >= 1
-    )
+    assert record["hardware"]["cpu"] and record["hardware"]["cores"] >= record["hardware"]["usable_cores"] >= 1
     assert record["versions"]["numpy"] == np.__version__
     assert record["command"].startswith("semihand")
 

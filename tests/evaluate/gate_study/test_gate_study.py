@@ -20,7 +20,9 @@ from semihand.models.network import Hourglass, NetworkConfig
 from semihand.synth.cache import open_cache, render_cache
 from semihand.synth.scene import SceneConfig
 
-MICRO = NetworkConfig("micro", input_size=96, stem="stride4", widths=(16, 16), stacks=1, bottleneck_min=8, crop_factor=1.4)
+MICRO = NetworkConfig(
+    "micro", input_size=96, stem="stride4", widths=(16, 16), stacks=1, bottleneck_min=8, crop_factor=1.4
+)
 INFO = describe(MICRO, {"seed": 0})
 
 
@@ -28,7 +30,14 @@ INFO = describe(MICRO, {"seed": 0})
 def folder(tmp_path_factory):
     """A cache of 48 small pictures, some of them empty."""
     folder = tmp_path_factory.mktemp("study") / "cache"
-    render_cache(folder, 48, 3, SceneConfig(size=64, second_hand=0, held_object=0, occluder=0, empty=0.15), workers=1, progress=False)
+    render_cache(
+        folder,
+        48,
+        3,
+        SceneConfig(size=64, second_hand=0, held_object=0, occluder=0, empty=0.15),
+        workers=1,
+        progress=False,
+    )
     return folder
 
 
@@ -53,7 +62,11 @@ def test_rendered_truth_fits_its_own_camera_and_picture(target, folder):
     marked[row] = 0
     u, v = np.round(cache.uv[row, 9]).astype(int)
     marked[row, v - 1 : v + 2, u - 1 : u + 2] = 255
-    shown = rendered_crops(type(cache)(**{**vars(cache), "image": marked}), np.array([row]), INFO).image[0, ..., 0].astype(float)
+    shown = (
+        rendered_crops(type(cache)(**{**vars(cache), "image": marked}), np.array([row]), INFO)
+        .image[0, ..., 0]
+        .astype(float)
+    )
     at = np.arange(len(shown))
     found = np.array([(shown.sum(0) * at).sum(), (shown.sum(1) * at).sum()]) / shown.sum()
     assert_allclose((found + 0.5) * 64 / 96 - 0.5 - MARGIN, target.uv[0, 9], atol=0.8)
@@ -77,7 +90,10 @@ def test_spoiled_recordings(target):
     empty = np.full((2, *crops.image.shape[1:]), 7, np.uint8)
     assert (absent(crops, empty).image == 7).all()
     assert (absent(crops, empty, 0.5).image == 7).all((1, 2, 3)).sum() == len(crops) // 2
-    assert np.abs(np.diff(blurred(crops).image.astype(float), axis=2)).max() < np.abs(np.diff(crops.image.astype(float), axis=2)).max() / 3
+    assert (
+        np.abs(np.diff(blurred(crops).image.astype(float), axis=2)).max()
+        < np.abs(np.diff(crops.image.astype(float), axis=2)).max() / 3
+    )
     still = frozen(crops)
     assert np.abs(still.image.astype(float) - still.image[0]).max() < 40
     assert_array_equal(still.segment, crops.segment)
@@ -87,7 +103,9 @@ def test_stretched_networks_lie_on_the_line():
     torch.manual_seed(0)
     source, network = Hourglass(MICRO), Hourglass(MICRO)
     for stretch, wanted in ((0.0, source), (1.0, network)):
-        for mine, theirs in zip(stretched(source, network, stretch).state_dict().values(), wanted.state_dict().values()):
+        for mine, theirs in zip(
+            stretched(source, network, stretch).state_dict().values(), wanted.state_dict().values()
+        ):
             if mine.dtype.is_floating_point:
                 assert_allclose(mine, theirs, atol=1e-6)
     weight = "stem.0.weight" if "stem.0.weight" in source.state_dict() else next(iter(source.state_dict()))
@@ -111,7 +129,9 @@ def test_a_study_writes_its_tables_and_goes_on_where_it_was(options):
     assert not any(row.decision.accepted for row in rows)
     with open(options.out / "study.csv") as file:
         table = list(csv.DictReader(file))
-    assert [row["case"] for row in table] == ["views only", "absent"] and float(table[0]["true_nme"]) == pytest.approx(rows[0].change["nme"], abs=1e-4)
+    assert [row["case"] for row in table] == ["views only", "absent"] and float(table[0]["true_nme"]) == pytest.approx(
+        rows[0].change["nme"], abs=1e-4
+    )
     assert set(json.loads((options.out / "correlations.json").read_text())) >= {"correlation", "gate"}
     assert (options.out / "scatter.svg").read_text().startswith("<svg")
     stamps = {file: file.stat().st_mtime_ns for file in options.out.glob("*/*.npz")}
@@ -137,11 +157,18 @@ def test_unknown_cases_are_refused(options):
 
 def planted(change, score, accepted, harmful=False):
     decision = Decision(accepted, "Planted.", score, {})
-    return Row("toy", "robust", 0, 1.0, harmful, {"nme": change}, {"view_consistency": score / 2}, decision, decision, "")
+    return Row(
+        "toy", "robust", 0, 1.0, harmful, {"nme": change}, {"view_consistency": score / 2}, decision, decision, ""
+    )
 
 
 def test_the_summary_counts_what_the_gate_did():
-    rows = [planted(-0.2, 0.3, True), planted(-0.1, 0.1, False), planted(0.3, -0.2, False, True), planted(0.05, 0.05, True)]
+    rows = [
+        planted(-0.2, 0.3, True),
+        planted(-0.1, 0.1, False),
+        planted(0.3, -0.2, False, True),
+        planted(0.05, 0.05, True),
+    ]
     told = summary(rows)
     assert told["correlation"]["all"]["score"] == 1.0 and told["correlation"]["all"]["view_consistency"] == 1.0
     assert told["gate"] == {
@@ -149,7 +176,9 @@ def test_the_summary_counts_what_the_gate_did():
         "harmful": 1, "harmful_accepted": 0, "worst_accepted": 0.05,
     }  # fmt: skip
     drawn = study_plot(rows)
-    assert "(4 points)" in drawn and all(f">{kind}</text>" in drawn for kind in ("accepted", "refused", "refused, harmful"))
+    assert "(4 points)" in drawn and all(
+        f">{kind}</text>" in drawn for kind in ("accepted", "refused", "refused, harmful")
+    )
 
 
 def test_a_network_that_answers_no_numbers_is_a_row_of_the_study(tmp_path):

@@ -113,7 +113,9 @@ def test_models_stand_side_by_side_on_every_set(folders):
     arguments = ("--data", folders / "solid", "--data", folders / "flat", "--model", "beside")
     lines = run(*arguments, "--details").stdout.splitlines()
     assert [line.split()[:2] for line in lines[1:3]] == [["solid", "beside"], ["flat", "beside"]]
-    assert any("worst joints by epe_mm" in line for line in lines) and any("also flat: 1 frames" in line for line in lines)
+    assert any("worst joints by epe_mm" in line for line in lines) and any(
+        "also flat: 1 frames" in line for line in lines
+    )
     with pytest.raises(SemihandError, match="named twice"):
         raise run(*arguments, "--model", "beside").exception
     results = {"a": [result_with(), result_with(name="other")], "b": [result_with(), result_with(name="other")]}
@@ -214,21 +216,14 @@ def test_csv_has_a_line_for_every_labelled_frame(folders):
         ("solid", "0", "True"), ("solid", "1", "True"), ("solid", "2", "True"),
         ("flat", "0", "True"), ("flat", "1", "True"),
     ]  # fmt: skip
-    assert (
-        rows[0]["image"] == "images/000000.jpg" and float(rows[0]["epe_mm"]) > 20 and rows[4]["epe_mm"] == ""
-    )
+    assert rows[0]["image"] == "images/000000.jpg" and float(rows[0]["epe_mm"]) > 20 and rows[4]["epe_mm"] == ""
 
 
 def test_overlays_show_true_and_predicted_joints_and_a_sheet(folders):
     done = run("--data", folders / "solid", "--overlay", folders / "out")
     assert done.exit_code == 0
     folder = folders / "out" / "middle" / "solid"
-    assert sorted(file.name for file in folder.iterdir()) == [
-        "000000.jpg",
-        "000001.jpg",
-        "000002.jpg",
-        "sheet.png",
-    ]
+    assert sorted(file.name for file in folder.iterdir()) == ["000000.jpg", "000001.jpg", "000002.jpg", "sheet.png"]
     picture = cv2.imread(str(folder / "000000.jpg"))
     assert picture.shape == (480, 640, 3)
     assert (picture > 200).all(-1).sum() > 300  # white true joints on a grey picture
@@ -241,9 +236,7 @@ def test_drawing_puts_joints_where_they_are_and_leaves_out_unlabelled_ones():
     canvas = draw(np.zeros((100, 100, 3), np.uint8), np.eye(2, 3) * 2, SequenceFrame(None, uv=uv), None)
     assert (canvas[40, 60] == 255).all()
     assert canvas[:30].sum() == 0 and canvas[:, :50].sum() == 0
-    predicted = draw(
-        np.zeros((100, 100, 3), np.uint8), np.eye(2, 3), SequenceFrame(None), Prediction(uv * 0 + 50)
-    )
+    predicted = draw(np.zeros((100, 100, 3), np.uint8), np.eye(2, 3), SequenceFrame(None), Prediction(uv * 0 + 50))
     assert predicted.sum() > 0
 
 
@@ -303,7 +296,22 @@ def test_what_cannot_be_evaluated_is_a_sentence(folders):
 def test_a_video_goes_to_its_own_evaluation(monkeypatch):
     seen = []
     monkeypatch.setattr("semihand.evaluate.video.run.run_video_eval", lambda options: seen.append(options) or "done")
-    done = run("--video", "in.mp4", "--model", "a", "--model", "b", "--f", 500, "--max-frames", 9, "--out", "o", "--json", "--no-overlay")
+    done = run(
+        "--video",
+        "in.mp4",
+        "--model",
+        "a",
+        "--model",
+        "b",
+        "--f",
+        500,
+        "--max-frames",
+        9,
+        "--out",
+        "o",
+        "--json",
+        "--no-overlay",
+    )
     assert (done.exit_code, done.stdout) == (0, "done\n")
     (options,) = seen
     assert (options.video, options.models, options.out) == (Path("in.mp4"), ("a", "b"), Path("o"))

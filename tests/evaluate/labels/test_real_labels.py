@@ -53,10 +53,7 @@ def test_a_hands_own_median_bones_find_its_root_and_average_ones_less_well():
     def median_error(bones):
         return np.median(np.abs(root_depth(uv, depth, K, bones, scale) / xyz[:, 9, 2] - 1))
 
-    own, average = (
-        median_error(np.median(bone_lengths(xyz), axis=0) / scale),
-        median_error(PRIOR_BONE_LENGTHS),
-    )
+    own, average = (median_error(np.median(bone_lengths(xyz), axis=0) / scale), median_error(PRIOR_BONE_LENGTHS))
     assert own < 0.04 and average < 0.16
 
 

@@ -44,9 +44,7 @@ def test_missing_package_is_said(monkeypatch):
         MediaPipePeer("hand_landmarker.task")
 
 
-@pytest.mark.parametrize(
-    "task_file, message", [(None, "none was given"), ("no.task", "no task file no.task")]
-)
+@pytest.mark.parametrize("task_file, message", [(None, "none was given"), ("no.task", "no task file no.task")])
 def test_missing_task_file_is_said(monkeypatch, task_file, message):
     package = SimpleNamespace(tasks=SimpleNamespace(vision=SimpleNamespace(), BaseOptions=dict))
     monkeypatch.setitem(sys.modules, "mediapipe", package)

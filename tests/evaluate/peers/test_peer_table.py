@@ -101,7 +101,12 @@ def test_the_command_prints_errors_times_and_outputs(folder, toy_model, mediapip
     assert {"hardware", "versions", "commit", "date"} <= report.keys()
     assert str(mediapipe[0][0]) == "some.task" and mediapipe[-1] == "closed"
     text = CliRunner().invoke(app, arguments).stdout
-    assert "ms p50" in text and "metric 3D" in text and "in turn on the same pictures" in text and "nan" not in text.lower()
+    assert (
+        "ms p50" in text
+        and "metric 3D" in text
+        and "in turn on the same pictures" in text
+        and "nan" not in text.lower()
+    )
 
 
 @pytest.mark.parametrize(
@@ -221,7 +226,11 @@ def test_rtmlib_itself_reads_the_planted_models(pose_file, detector_file, capsys
 
 def test_nothing_is_ever_downloaded(recorded, pose_file, tmp_path):
     """rtmlib would fetch what is no file."""
-    for arguments in (("https://models.org/pose.onnx",), (tmp_path / "none.onnx",), (pose_file, "https://models.org/det.zip")):
+    for arguments in (
+        ("https://models.org/pose.onnx",),
+        (tmp_path / "none.onnx",),
+        (pose_file, "https://models.org/det.zip"),
+    ):
         with pytest.raises(SemihandError, match="There is no model file"):
             peers_rtmlib.RtmPosePeer(*arguments)
     assert len(recorded) == 1  # the pose model of the last try

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+
 from semihand.errors import SemihandError
 from semihand.evaluate.video import run as video_eval
 from semihand.evaluate.video.run import VideoEvalOptions, run_video_eval
@@ -35,6 +36,8 @@ CIRCUMSTANCES = {"command": "semihand eval --video wave.mp4", "date": "2026-01-0
 def circumstances(monkeypatch):
     """The machine is not asked in every test; its record has tests of its own."""
     monkeypatch.setattr(video_eval.provenance, "record", lambda: dict(CIRCUMSTANCES))
+
+
 BOX = HandBox(np.array([80.0, 60.0]), 80.0, 0.0, "right")
 
 

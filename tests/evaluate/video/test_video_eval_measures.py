@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+
 from semihand.evaluate.video.figures import FIGURES, best, text_table
 from semihand.evaluate.video.measures import (
     Hands,
@@ -209,5 +210,7 @@ def test_the_best_of_several_models():
     assert best(missed, [{"missed_share": 0.1}, {"missed_share": 0.1}]) == set()
     assert best(missed, [{"missed_share": 0.1}]) == set()
     assert best(on_mask, [{"joints_on_mask": 0.9}, {"joints_on_mask": 0.5}]) == {0}
-    table = text_table(["a", "b"], [{"missed_share": 0.2, "jitter_mm": 1.0, "jitter_mm_p95": 2.0}, {"missed_share": 0.0}])
+    table = text_table(
+        ["a", "b"], [{"missed_share": 0.2, "jitter_mm": 1.0, "jitter_mm_p95": 2.0}, {"missed_share": 0.0}]
+    )
     assert "20.0 %" in table and "0 % *" in table and "1.00 mm (p95 2.00)" in table and "–" in table
