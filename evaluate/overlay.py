@@ -7,13 +7,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ..datasets.sequence import Sequence, SequenceFrame
 from ..errors import SemihandError
 from ..models.joints import BONES
 from ..tracker.draw import FINGER_COLORS
 from ..tracker.text import plate
 from .predict import Prediction, label_square
 from .run import FrameResult, Result
-from ..datasets.sequence import Sequence, SequenceFrame
 
 #: True joints are white, predicted ones have their finger's colour.
 _TRUE, _CROP, _MISSED = (255, 255, 255), (150, 150, 150), (60, 60, 255)

@@ -23,8 +23,8 @@ from .files import Pictures, VideoFile
 from .follow import Follower, Stamp, stamp
 from .options import TrackOptions
 from .output import CsvWriter, JsonlWriter, NpzWriter, Writer, camera_record, header
-from .playback import playback
 from .pipeline import Tracker, TrackerConfig
+from .playback import playback
 from .scene import Scene
 from .smooth import SmoothConfig
 from .stills import StillsFolder
