@@ -29,7 +29,9 @@ def write_before_after(folder: str | Path) -> tuple[Path, Path]:
         with np.load(folder / "heldout.npz") as stored:
             image, joints = stored["image"][..., ::-1], (stored["uv_before"], stored["uv_after"])
     except (OSError, KeyError, ValueError) as error:
-        raise SemihandError(f"{folder} holds no held-out hands to show: {error}. Run the adaptation again.") from error
+        raise SemihandError(
+            f"{folder} holds no held-out hands to show: {error}. Run the adaptation again."
+        ) from error
     _write_strip(folder / STRIP, image, joints)
     _write_video(folder / VIDEO, image, joints)
     return folder / STRIP, folder / VIDEO
@@ -52,7 +54,9 @@ def _write_strip(path: Path, image: np.ndarray, joints: tuple[np.ndarray, np.nda
     try:
         path.write_bytes(cv2.imencode(".jpg", np.vstack(lines), [cv2.IMWRITE_JPEG_QUALITY, 92])[1])
     except OSError as error:
-        raise SemihandError(f"{path} cannot be written: {error.strerror}. Make room, and run again with --resume.") from error
+        raise SemihandError(
+            f"{path} cannot be written: {error.strerror}. Make room, and run again with --resume."
+        ) from error
 
 
 def _write_video(path: Path, image: np.ndarray, joints: tuple[np.ndarray, np.ndarray]) -> None:

@@ -19,7 +19,11 @@ _WORSE = {
 
 
 def next_steps(
-    folder: str | Path, name: str, installed: bool, wanted: bool = False, ask: Callable[[str], bool] | None = None
+    folder: str | Path,
+    name: str,
+    installed: bool,
+    wanted: bool = False,
+    ask: Callable[[str], bool] | None = None,
 ) -> str:
     """Lines for the terminal after a finished run.
 
@@ -32,12 +36,22 @@ def next_steps(
         return "\n".join([*lines, "Next: record more, in other light, and adapt again."])
     if wanted or (ask is not None and ask(f"Use {name} from now on?")):
         use(name)
-        return "\n".join([*lines, f"{name} is the default now (`semihand models use lite` goes back).", "Next: semihand track"])
+        return "\n".join(
+            [
+                *lines,
+                f"{name} is the default now (`semihand models use lite` goes back).",
+                "Next: semihand track",
+            ]
+        )
     return "\n".join([*lines, f"Next: semihand track --model {name} --compare lite"])
 
 
 def worse_line(folder: str | Path) -> list[str]:
     """One line on what became worse, none where nothing did. Raises SemihandError where there is no run."""
-    found = [change for change in changes(read_run(folder)) if change.word == "worse" and change.meaning.name in _WORSE]
+    found = [
+        change
+        for change in changes(read_run(folder))
+        if change.word == "worse" and change.meaning.name in _WORSE
+    ]
     said = [f"{_WORSE[change.meaning.name]} ({100 * abs(change.share):.0f} % more)" for change in found]
     return [f"Worse than before: {', '.join(said)}."] if said else []

@@ -28,7 +28,11 @@ class TrackCommand(TyperCommand):
 
     def _with_option(self, ctx, args: list[str]) -> list[str]:
         given, loose, _ = self.make_parser(ctx).parse_args(list(args))
-        if not loose or {"camera", "video", "images"} & given.keys() or not (option := source_option(loose[0])):
+        if (
+            not loose
+            or {"camera", "video", "images"} & given.keys()
+            or not (option := source_option(loose[0]))
+        ):
             return args
         for place, value in enumerate(args):
             rest = [*args[:place], *args[place + 1 :]]
@@ -39,7 +43,7 @@ class TrackCommand(TyperCommand):
 
 
 def source_option(word: str) -> str | None:
-    """"--camera", "--images" or "--video" for what a word names; None where it names nothing that can be tracked."""
+    """ "--camera", "--images" or "--video" for what a word names; None where it names nothing that can be tracked."""
     from ..tracker.files import PICTURE_SUFFIXES
 
     path = Path(word)

@@ -1,6 +1,6 @@
 """Make the README's moving picture: a film's hand by two models, one beside the other, with a line of credit.
 
-    python tools/readme_picture.py hand.mp4 docs/hand.webp --after my-hand --credit "Film: NAME (LICENCE)"
+python tools/readme_picture.py hand.mp4 docs/hand.webp --after my-hand --credit "Film: NAME (LICENCE)"
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ _TEXT = 13
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("film", type=Path)
     parser.add_argument("out", type=Path, help="an animated .webp or .gif")
     parser.add_argument("--before", default="lite", help="model on the left")
@@ -75,13 +77,21 @@ def write_animation(path: Path, pictures: list[np.ndarray], fps: float, limit: i
     frames = [Image.fromarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)) for picture in pictures]
     for quality in _QUALITIES:
         frames[0].save(
-            path, save_all=True, append_images=frames[1:], duration=round(1000 / fps), loop=0, quality=quality, method=6
+            path,
+            save_all=True,
+            append_images=frames[1:],
+            duration=round(1000 / fps),
+            loop=0,
+            quality=quality,
+            method=6,
         )
         if path.stat().st_size <= limit:
             return path.stat().st_size
     size = path.stat().st_size
     path.unlink()
-    raise SemihandError(f"{path} would have {size / 1e6:.1f} MB, more than {limit / 1e6:.0f}. Take fewer seconds, or less height.")
+    raise SemihandError(
+        f"{path} would have {size / 1e6:.1f} MB, more than {limit / 1e6:.0f}. Take fewer seconds, or less height."
+    )
 
 
 if __name__ == "__main__":

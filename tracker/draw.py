@@ -116,7 +116,9 @@ _TINTED = np.rint(
 
 def _outlines(mask: np.ndarray, to_image: np.ndarray) -> list[np.ndarray]:
     """The edges (N, 2) of a mask (64, 64) in the picture's pixels, smooth; specks are left out."""
-    fine = cv2.resize(np.rint(mask * 255).astype(np.uint8), None, fx=_FINER, fy=_FINER, interpolation=cv2.INTER_CUBIC)
+    fine = cv2.resize(
+        np.rint(mask * 255).astype(np.uint8), None, fx=_FINER, fy=_FINER, interpolation=cv2.INTER_CUBIC
+    )
     # A border, so that a mask that reaches the crop's rim has an edge there too.
     fine = cv2.copyMakeBorder(fine, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     found, _ = cv2.findContours((fine > 127).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)

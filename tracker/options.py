@@ -76,9 +76,13 @@ class TrackOptions:
     def _check_outputs(self) -> None:
         if self.save_video and Path(self.save_video).suffix.lower() not in CODECS:
             known = ", ".join(CODECS)
-            raise ValueError(f"--save-video {self.save_video}: known endings are {known}. For pictures: --save-images DIR.")
+            raise ValueError(
+                f"--save-video {self.save_video}: known endings are {known}. For pictures: --save-images DIR."
+            )
         if self.save_images and self.images and _same_folder(self.save_images, self.images):
-            raise ValueError(f"--save-images {self.save_images} would overwrite the input {self.images}. Name another folder.")
+            raise ValueError(
+                f"--save-images {self.save_images} would overwrite the input {self.images}. Name another folder."
+            )
         used = {Path(path).resolve(): f"the input {path}" for path in (self.video, self.images) if path}
         for option in ("save_video", "jsonl", "csv", "npz"):
             path = getattr(self, option)

@@ -68,7 +68,12 @@ def test_an_error_takes_the_window_down_too(screen):
 
 
 def test_the_bar_is_as_long_as_the_share():
-    green = [(learning_picture("Learning", share, 30.0)[110] == (112, 214, 88)).all(axis=1).sum() for share in (0.0, 0.5, 1.0)]
+    green = [
+        (learning_picture("Learning", share, 30.0)[110] == (112, 214, 88)).all(axis=1).sum()
+        for share in (0.0, 0.5, 1.0)
+    ]
     assert green == [0, 288, 576]
     assert (learning_picture("Learning", 0.5, 30) != learning_picture("Learning", 0.5, 300)).any()
-    assert np.array_equal(learning_picture("Learning", None, None)[104:140], learning_picture("Else", None, None)[104:140])
+    assert np.array_equal(
+        learning_picture("Learning", None, None)[104:140], learning_picture("Else", None, None)[104:140]
+    )

@@ -41,7 +41,9 @@ def test_distance_that_is_missing():
 def test_no_reason_reads_as_an_error():
     for reason in REASONS:
         said = words(reason)
-        assert said and not any(word in said for word in ("error", "fail", "bad", "wrong", "doubt", "reject", "not "))
+        assert said and not any(
+            word in said for word in ("error", "fail", "bad", "wrong", "doubt", "reject", "not ")
+        )
 
 
 def test_nothing_to_say_when_done():

@@ -94,7 +94,9 @@ def test_doubt_fades_joint_by_joint():
     doubtful[8] = 0.1  # the index finger's tip
     picture = draw(BLACK, [replace(hand, confidence=doubtful)])
     assert not has_color(picture, hand.uv_image[8], FINGER_COLORS[1])
-    assert has_color(picture, hand.uv_image[7], FINGER_COLORS[1]) and has_color(picture, hand.uv_image[12], FINGER_COLORS[2])
+    assert has_color(picture, hand.uv_image[7], FINGER_COLORS[1]) and has_color(
+        picture, hand.uv_image[12], FINGER_COLORS[2]
+    )
 
 
 @pytest.mark.parametrize("mirrored,roll", [(False, 0.0), (True, 0.0), (False, 0.8)])
