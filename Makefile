@@ -15,7 +15,7 @@ test: $(VENV)/test.ready
 check: $(VENV)/check.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy tracker models errors.py text.py __init__.py
+	$(BIN)/mypy models kinematics outputs errors.py text.py __init__.py
 
 # The figures of BENCHMARKS.md and README.md: make benchmarks ARGS="--only tracking --mediapipe-task FILE"
 benchmarks: $(VENV)/test.ready

@@ -66,7 +66,7 @@ class LabelledHalf:
 
     def losses(self, answers: list[Answers], circles: CircleModel | None) -> Losses:
         """Eq. (3) and, where asked for, the consistency terms on pictures that show a hand."""
-        total, _ = supervised_loss(answers[0], self.target, self.config.loss)
+        total, _ = supervised_loss(answers[0], self.target, replace(self.config.loss, verdict_weight=0.0))
         losses = {"supervised": total}
         if self.view is not None:
             valid = torch.ones(len(self.target.uv), GRID, GRID, dtype=torch.bool, device=self.target.uv.device)

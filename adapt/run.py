@@ -66,7 +66,7 @@ class AdaptOptions:
     name: str | None = None
     profile: str = "robust"
     teacher: str = "none"
-    model: str = "lite"
+    model: str = "base"
     crop: str = "detector"
     device: str = "auto"
     minutes: float | None = None

@@ -58,6 +58,8 @@ class Finetuning:
         self.trained = checkpoint.build().to(self.process.device, memory_format=torch.channels_last)
         if isinstance(self.trained.stem, LandmarkEncoder):
             self.trained.stem.thaw(config.thaw)
+        if self.trained.verdict is not None:  # no mirrored and no empty crops are shown here that could teach it
+            self.trained.verdict.requires_grad_(False)
         self.mean = Ema(self.trained, config.teacher_mean) if config.teacher_mean else None
         self.circles = load_circles(config.circle_layout).to(self.process.device) if config.circles_weight else None
         self._learning = [parameter for parameter in self.trained.parameters() if parameter.requires_grad]

@@ -23,7 +23,7 @@ def adapt(
     viewer: Annotated[str, typer.Option(help="With --record: window, none, or auto.")] = "auto",
     profile: Annotated[Literal["robust", "paper"], typer.Option(help="robust: what measured best; paper: SemiHand to the letter.")] = "robust",
     teacher: Annotated[Literal["none", "detector"] | None, typer.Option(help="detector: the landmark model that finds hands teaches too; none: with robust it still helps to choose among the network's own answers [default: detector with robust, none with paper].")] = None,
-    model: Annotated[str, typer.Option(metavar="NAME", help="Model to start from.")] = "lite",
+    model: Annotated[str, typer.Option(metavar="NAME", help="Model to start from.")] = "base",
     crop: Annotated[Literal["detector", "label"], typer.Option(help="label: cut labelled data sets round their joints, for measuring.")] = "detector",
     split: Annotated[str | None, typer.Option(metavar="NAME", help="With a data set: the part whose pictures are used [default: the first].")] = None,
     limit: Annotated[int, typer.Option(min=2, metavar="N", help="With a data set: at most N evenly spread frames.")] = 2000,

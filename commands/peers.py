@@ -34,5 +34,5 @@ def peers(
         raise typer.BadParameter("Name whom to compare with: --task FILE for MediaPipe, --rtm-pose FILE for RTMPose.")
     from ..evaluate.peers.table import PeerOptions, peer_table
 
-    options = PeerOptions(tuple(data), tuple(model or ["lite"]), task, rtm_pose, rtm_det, crop)
+    options = PeerOptions(tuple(data), tuple(model or ["base"]), task, rtm_pose, rtm_det, crop)
     typer.echo(peer_table(options, as_json))

@@ -23,7 +23,7 @@ GRID_CENTER = (GRID - 1) / 2
 #: Focal length over the longer side of the picture where nothing is known: about 61 degrees field of view.
 DEFAULT_FOCAL = 0.85
 #: What stands outside the picture: its edge, mid grey, or black (for masks).
-BORDERS = {
+BORDERS: dict[str, tuple[int, float | tuple[int, int, int]]] = {
     "replicate": (cv2.BORDER_REPLICATE, 0),
     "grey": (cv2.BORDER_CONSTANT, (128, 128, 128)),
     "black": (cv2.BORDER_CONSTANT, 0),

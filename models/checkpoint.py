@@ -205,7 +205,8 @@ def load_training_state(path: str | Path) -> TrainingState:
 
 def rng_state() -> dict[str, Any]:
     """States of Python's, NumPy's global and Torch's generators, for `TrainingState.rng`."""
-    kind, keys, *rest = np.random.get_state()
+    state: Any = np.random.get_state()
+    kind, keys, *rest = state
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
     return {
         "python": random.getstate(),

@@ -93,7 +93,8 @@ class LandmarkEncoder(nn.Module):
             x = layer(layer(layer(x) if inner != width else x))
             x = x + entered if stride == 1 and outputs == width else x
             width = outputs
-        return Features(*found, layer(layer(x)))
+        stride2, stride4, stride8, stride16 = found
+        return Features(stride2, stride4, stride8, stride16, layer(layer(x)))
 
     def thaw(self, first: int | None) -> None:
         """Train the layers from number `first` on; the others stay as they are and cost no backward pass. None: train none."""

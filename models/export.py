@@ -58,6 +58,7 @@ class LiveModel(nn.Module):
     def forward(self, crop: Tensor) -> tuple[Tensor, ...]:
         """crop (B, S, S, 3) uint8 RGB to the values of `model_file.Output`, without those that the network does not say."""
         prediction = decode(self.network(normalise(crop.permute(0, 3, 1, 2)))[-1])
+        assert prediction.confidence is not None  # the last stack has it
         answers = (
             prediction.uv,
             prediction.depth,

@@ -34,7 +34,7 @@ WEIGHTS = Path(__file__).parent / "weights"
 #: Files in the weights folder that find hands and are no model of semihand's.
 DETECTOR_FILES = frozenset({"palm_detection", "hand_landmark"})
 #: In a personal model's folder: the number of the version in use. In the folder of all: the default model's name.
-CURRENT, DEFAULT_FILE, RELEASED_DEFAULT = "current", "default.txt", "lite"
+CURRENT, DEFAULT_FILE, RELEASED_DEFAULT = "current", "default.txt", "base"
 
 #: What ONNX Runtime raises on a file that it cannot read or run.
 ORT_ERRORS = tuple(

@@ -296,14 +296,14 @@ class Hourglass(nn.Module):
         if self.verdict is not None:  # the encoder knows colours from 0 to 1
             x = (x + 2) / 4
         x = self.stem(x)
-        fine = None if self.outline is None else x[0]
         verdict = None if self.verdict is None else _float32(self.verdict, x[-1].float().mean((2, 3)))
         outputs = []
         for i, stack in enumerate(self.stacks):
             feature, maps = stack(x)
             last = i == len(self.stacks) - 1
-            if fine is not None:
-                maps = torch.cat([maps[:, : 2 * NUM_JOINTS], maps[:, 2 * NUM_JOINTS :] + self.outline(feature, fine)], 1)
+            if self.outline is not None:
+                mask = maps[:, 2 * NUM_JOINTS :] + self.outline(feature, x[0])
+                maps = torch.cat([maps[:, : 2 * NUM_JOINTS], mask], 1)
             outputs.append(self._split(maps, _float32(self.confidence, feature), verdict) if last else self._split(maps))
             if not last:
                 x = x + self.feed_feature[i](feature) + self.feed_maps[i](maps)

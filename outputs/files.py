@@ -17,6 +17,7 @@ import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -183,7 +184,7 @@ class NpzWriter(Writer):
     def _changes(self) -> dict:
         return {"later_models": self._models} if self._models else {}
 
-    def _arrays(self) -> dict[str, np.ndarray]:
+    def _arrays(self) -> dict[str, Any]:
         frame, t, hand_id, side, score, joints = zip(*self._rows) if self._rows else ((),) * 6
         stacked = np.reshape(joints, (-1, NUM_JOINTS, 7)).astype(np.float32)
         return {

@@ -47,7 +47,7 @@ class RecordOptions:
     height: int | None = None
     fps: float | None = None
     focal: float | None = None
-    model: str | None = "lite"
+    model: str | None = "base"
     threads: int | None = None
     frames: int = 900
     min_frames: int = MIN_FRAMES

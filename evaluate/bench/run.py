@@ -50,7 +50,7 @@ class BenchOptions:
     hands: tuple[int, ...] = (1, 2)
     frames: int = 300
     seconds: float | None = None
-    model: str = "lite"
+    model: str = "base"
     device: str = "auto"
     threads: int | None = None
     peer: Path | None = None

@@ -45,7 +45,7 @@ class PeerOptions:
     ONNX files of rtmlib's hand models. crop: "label" or "detector"; MediaPipe always finds its hands itself."""
 
     data: tuple[Path, ...]
-    models: tuple[str, ...] = ("lite",)
+    models: tuple[str, ...] = ("base",)
     task: Path | None = None
     rtm_pose: Path | None = None
     rtm_det: Path | None = None

@@ -214,7 +214,7 @@ def test_a_full_disk_keeps_the_model_in_use(options, monkeypatch):
     monkeypatch.setattr("semihand.models.registry.copy_synced", full)
     with pytest.raises(SemihandError, match="No space left"):
         adapt(options(decision=True))
-    assert find("my-toy").version == 1 and open_model("toy", "cpu")
+    assert find("my-toy").version == 1 and open_model("my-toy", "cpu")
 
 
 @pytest.mark.parametrize("source, name, made", [
