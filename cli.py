@@ -9,10 +9,8 @@ from typing import Annotated
 import typer
 
 from .commands import ablate, adapt, bench, evaluate, models, peers, pretrain, recordings, studio, synth, track
-from .errors import SemihandError
-
-#: Modules of the extra [train]; without them tracking works, training and export don't.
-TRAIN_MODULES = ("torch", "onnx", "safetensors", "tensorboard", "matplotlib", "scipy")
+from .errors import sentence_of
+from .signals import end_on_signals
 
 app = typer.Typer(
     name="semihand",
@@ -49,20 +47,17 @@ app.command()(bench.doctor)
 
 
 def main() -> None:
-    """Run the command line; a SemihandError becomes one sentence and exit code 1."""
+    """Run the command line; an error that a user can do something about becomes one sentence and exit code 1."""
     debug = "--debug" in sys.argv
     if debug:
         sys.argv.remove("--debug")
     logging.basicConfig(level=logging.DEBUG if debug else logging.INFO, format="%(message)s", stream=sys.stderr)
+    end_on_signals()
     try:
         app()
-    except SemihandError as error:
-        if debug:
+    except Exception as error:
+        sentence = sentence_of(error)
+        if debug or sentence is None:
             raise
-        typer.echo(f"semihand: {error}", err=True)
-        sys.exit(1)
-    except ModuleNotFoundError as error:
-        if debug or error.name not in TRAIN_MODULES:
-            raise
-        typer.echo(f"semihand: This command needs {error.name}: pip install -c constraints.txt -e .[train]", err=True)
+        typer.echo(f"semihand: {sentence}", err=True)
         sys.exit(1)

@@ -7,24 +7,26 @@ from typing import Annotated, Literal
 
 import typer
 
+from .shared import number, seed_option
+
 
 def pretrain(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the run: weights, resumable state, logs, pictures.")],
     pictures: Annotated[list[Path], typer.Option(metavar="DIR", help="Pictures of `semihand synth cache` to train on; give the option again for more.")],
     validation: Annotated[Path, typer.Option(metavar="DIR", help="Pictures of another seed to validate on.")],
     network: Annotated[Literal["lite", "paper"], typer.Option(help="lite for CPUs, paper (64x64, 256 channels) for GPUs.")] = "lite",
-    minutes: Annotated[float | None, typer.Option(min=0.01, help="Budget in minutes of training.")] = None,
-    samples: Annotated[int | None, typer.Option(min=1, help="Budget in pictures seen.")] = None,
-    batch: Annotated[int, typer.Option(min=2, help="Pictures a step and process.")] = 32,
-    rate: Annotated[float, typer.Option(min=1e-8, help="Learning rate.")] = 1.5e-3,
+    minutes: Annotated[float | None, number(0.01, 1e6, help="Budget in minutes of training.")] = None,
+    samples: Annotated[int | None, number(1, 10**12, help="Budget in pictures seen.")] = None,
+    batch: Annotated[int, number(2, 100000, help="Pictures a step and process.")] = 32,
+    rate: Annotated[float, number(1e-8, 10, help="Learning rate.")] = 1.5e-3,
     loss: Annotated[Literal["robust", "paper"], typer.Option(help="robust: absolute errors and a heatmap term; paper: Eq. 2 and 3 to the letter.")] = "robust",
     schedule: Annotated[Literal["cosine", "steps"], typer.Option(help="steps: the paper's, a tenth at 60 and at 90 %.")] = "cosine",
-    validate_every: Annotated[float, typer.Option(min=0.01, metavar="MINUTES", help="How often to validate and save.")] = 4.0,
+    validate_every: Annotated[float, number(0.01, 1e6, metavar="MINUTES", help="How often to validate and save.")] = 4.0,
     device: Annotated[str, typer.Option(help="auto, cuda or cpu.")] = "auto",
     fp32: Annotated[bool, typer.Option("--fp32", help="Without bfloat16.")] = False,
     compile: Annotated[bool, typer.Option("--compile", help="With torch.compile: slow to start, then faster.")] = False,
-    seed: Annotated[int, typer.Option(help="Seed of weights and order.")] = 0,
-    train_size: Annotated[int | None, typer.Option(min=32, help="Feed pictures of this size [default: the network's]. Begin small, --resume larger: the coarse part is learned faster.")] = None,
+    seed: Annotated[int, seed_option("Seed of weights and order.")] = 0,
+    train_size: Annotated[int | None, number(32, 4096, help="Feed pictures of this size [default: the network's]. Begin small, --resume larger: the coarse part is learned faster.")] = None,
     init: Annotated[Path | None, typer.Option(metavar="FILE", help="Start from this checkpoint.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's last saved state.")] = False,
 ) -> None:  # fmt: skip

@@ -133,14 +133,44 @@ class Model:
 
 
 def data_dir() -> Path:
-    """Where semihand keeps the user's own files: SEMIHAND_DATA, or the platform's data folder."""
-    if "SEMIHAND_DATA" in os.environ:
-        return Path(os.environ["SEMIHAND_DATA"])
+    """Where semihand keeps the user's own files: SEMIHAND_DATA, or the platform's data folder.
+
+    Raises SemihandError where there is no such place, because nobody has a home folder here.
+    """
+    folder = find_data_dir()
+    if folder is None:
+        raise SemihandError("There is no home folder to keep files in. Set SEMIHAND_DATA to a folder.")
+    return folder
+
+
+def find_data_dir() -> Path | None:
+    """`data_dir`, or None where there is no home folder. Raises SemihandError where SEMIHAND_DATA is no whole path."""
+    given = os.environ.get("SEMIHAND_DATA")
+    if given:
+        folder = Path(given)
+        if not folder.is_absolute():
+            raise SemihandError(f"SEMIHAND_DATA is {given}, which depends on the folder you are in. Give a whole path.")
+        return folder
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "semihand"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "semihand"
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "semihand"
+        base = _absolute(os.environ.get("LOCALAPPDATA")) or _home("AppData", "Local")
+    elif sys.platform == "darwin":
+        base = _home("Library", "Application Support")
+    else:
+        # The XDG specification: a path that is not absolute is to be ignored.
+        base = _absolute(os.environ.get("XDG_DATA_HOME")) or _home(".local", "share")
+    return base / "semihand" if base else None
+
+
+def _absolute(path: str | None) -> Path | None:
+    return Path(path) if path and Path(path).is_absolute() else None
+
+
+def _home(*below: str) -> Path | None:
+    try:
+        home = _absolute(str(Path.home()))
+    except RuntimeError:  # HOME is not set, and the user has no entry in the system's list
+        return None
+    return home.joinpath(*below) if home else None
 
 
 def personal_models_dir() -> Path:
@@ -150,26 +180,38 @@ def personal_models_dir() -> Path:
 
 def available_models() -> dict[str, Path]:
     """Names and files of all models; a personal model hides a released one of the same name."""
-    mine = personal_models_dir()
-    files = [file for folder in (WEIGHTS, mine) if folder.is_dir() for file in sorted(folder.glob("*.onnx"))]
-    files += [file for file in map(current_file, sorted(mine.glob(f"*/{CURRENT}"))) if file.is_file()]
+    mine = _personal_files() if find_data_dir() else []
+    files = [*sorted(WEIGHTS.glob("*.onnx")), *mine]
     return {file.stem: file for file in files if file.stem not in DETECTOR_FILES and file.name[0] != "."}
+
+
+def _personal_files() -> list[Path]:
+    mine = personal_models_dir()
+    try:
+        pointed = [file for file in map(current_file, sorted(mine.glob(f"*/{CURRENT}"))) if file.is_file()]
+        return [*sorted(mine.glob("*.onnx")), *pointed]
+    except PermissionError as error:
+        log.warning("%s may not be read; your own models are left out.", error.filename or mine)
+        return []
 
 
 def current_file(pointer: Path) -> Path:
     """The model file that a personal model's pointer NAME/current names; it may be gone by now."""
     name = pointer.parent.name
     try:
-        return pointer.parent / pointer.read_text().strip() / f"{name}.onnx"
+        version = pointer.read_text(errors="replace").strip()
     except FileNotFoundError:  # removed since it was listed
-        return pointer.parent / f"{name}.onnx"
+        version = ""
+    # A number, and nothing that leads out of the folder.
+    return pointer.parent / (version if version.isdigit() else "") / f"{name}.onnx"
 
 
 def default_model() -> str:
     """The model that is used where none is named: what `semihand models use` chose, else the released lite."""
+    folder = find_data_dir()
     try:
-        return (personal_models_dir() / DEFAULT_FILE).read_text().strip()
-    except FileNotFoundError:
+        return (folder / "models" / DEFAULT_FILE).read_text(errors="replace").strip() if folder else RELEASED_DEFAULT
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return RELEASED_DEFAULT
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import signal
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +14,9 @@ from time import perf_counter
 import numpy as np
 
 from ..errors import SemihandError
+from ..signals import stop_on_signal
 from .camera import CameraConfig, Source, Webcam
+from .banner import write_banner
 from .draw import draw
 from .files import Pictures, VideoFile
 from .follow import Follower, Stamp, stamp
@@ -31,6 +31,9 @@ from .viewer import open_viewer
 
 logger = logging.getLogger(__name__)
 
+#: Rate of the overlay of a video that has none of its own.
+_UNEVEN_FPS = 60.0
+
 
 def track(options: TrackOptions) -> Summary:
     """Track until the source ends, the user stops, or `max_frames` is reached; all files are closed then.
@@ -38,9 +41,9 @@ def track(options: TrackOptions) -> Summary:
     Raises SemihandError with one sentence on whatever a user can cause; what was written until then stays readable.
     """
     with ExitStack() as stack:
-        stopped = stack.enter_context(stop_on_signal())
         running = stamp(options.model) if options.follow else None
         source, tracker = _open_all(options, stack)
+        stopped = stack.enter_context(stop_on_signal())
         run = _Run(options, source, tracker, stack, stopped)
         if options.follow:
             run.follow(running, stack)
@@ -53,27 +56,6 @@ def track(options: TrackOptions) -> Summary:
                 break
         run.summary.notes += source.notes()
     return run.summary
-
-
-@contextmanager
-def stop_on_signal() -> Iterator[Callable[[], bool]]:
-    """Yields a function that says whether Ctrl-C (or SIGTERM) came. The first one asks, the second one interrupts."""
-    asked = threading.Event()
-
-    def ask(signum, _frame) -> None:
-        if asked.is_set():
-            raise KeyboardInterrupt
-        asked.set()
-
-    if threading.current_thread() is not threading.main_thread():  # signals belong to the main thread
-        yield asked.is_set
-        return
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked.is_set
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _progress(source: Source, max_frames: int | None):
@@ -159,8 +141,9 @@ class _Run:
         self._options, self._source, self._tracker = options, source, tracker
         self._viewer = open_viewer(options.viewer, options.mirror, stopped)
         stack.callback(self._viewer.close)
+        source.stop_when = lambda: stopped() or not self._viewer.idle()
         self._video = _opened(
-            stack, options.save_video, lambda path: VideoSink(path, source.fps, source.live)
+            stack, options.save_video, lambda path: _video_sink(path, source)
         )
         kinds = ((JsonlWriter, options.jsonl), (CsvWriter, options.csv), (NpzWriter, options.npz))
         self._writers: list[Writer] = [_opened(stack, path, kind) for kind, path in kinds if path is not None]
@@ -220,6 +203,9 @@ class _Run:
             plain = shown = draw(frame.image, poses, False, self._fps, latency)
         if self._viewer.wants_picture and self._viewer.mirror:
             shown = draw(frame.image, poses, True, self._fps, latency)
+        for picture in (plain, shown) if plain is not shown else (plain,):
+            if picture is not None and self._source.trouble:
+                write_banner(picture, self._source.trouble)
         if self._video:
             self._video.write(plain, frame.time)
         return self._viewer.show(frame, poses, shown)
@@ -242,6 +228,12 @@ class _Run:
         rate = 1 / max(now - self._last_step, 1e-6)
         self._fps = 0.9 * self._fps + 0.1 * rate if self._fps else rate
         self._last_step = now
+
+
+def _video_sink(path: str, source: Source) -> VideoSink:
+    """A video in which every picture stands at its own time; a pause of a camera is cut out, a file's is kept."""
+    fps = source.fps if source.even else max(source.fps, _UNEVEN_FPS)
+    return VideoSink(path, fps, by_time=not source.independent, longest_gap=1.0 if source.live else 10.0)
 
 
 def _opened(stack: ExitStack, path: str | None, open_it: Callable):

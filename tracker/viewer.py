@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import numpy as np
 
 from ..errors import SemihandError
 from ..models.joints import BONES
+from .display import display_trouble
 from .draw import FINGER_COLORS
 from .types import Frame, HandPose
 
@@ -36,6 +36,10 @@ class Viewer(ABC):
     @abstractmethod
     def show(self, frame: Frame, poses: Sequence[HandPose], picture: np.ndarray | None) -> bool:
         """Show one frame, its overlay in `picture` (H, W, 3) BGR. False when the user wants to stop."""
+
+    def idle(self) -> bool:
+        """Called while no picture comes. False when the user wants to stop."""
+        return True
 
     def close(self) -> None:
         """Take the window down."""
@@ -69,6 +73,7 @@ class Window(Viewer):
         except cv2.error as error:
             raise SemihandError("This OpenCV was built without windows. Use --viewer none.") from error
         self._sized = False
+        self._shown: np.ndarray | None = None
 
     def show(self, frame, poses, picture) -> bool:
         if not self._sized:
@@ -77,10 +82,15 @@ class Window(Viewer):
             cv2.resizeWindow(_TITLE, max(int(width * scale), 160), max(int(height * scale), 120))
             self._sized = True
         cv2.imshow(_TITLE, picture)
+        self._shown = picture
         key = cv2.waitKey(1)
         if key & 0xFF == ord(" "):
             key = self._pause(picture)
         return self._react(key, picture)
+
+    def idle(self) -> bool:
+        key = cv2.waitKey(1)
+        return self._shown is None or self._react(key, self._shown)
 
     def close(self) -> None:
         cv2.destroyAllWindows()
@@ -192,17 +202,15 @@ def open_viewer(kind: str, mirror: bool = False, stopped: Callable[[], bool] = l
         return RerunViewer()
     if kind == "none":
         return NoViewer()
-    if not display_available():
-        if kind == "window":
-            raise SemihandError(
-                "There is no display to open a window on (DISPLAY is not set). Use --viewer none."
-            )
-        logger.info("No display: running without a window.")
+    trouble = display_trouble()
+    if trouble and kind == "window":
+        raise SemihandError(f"{trouble} Use --viewer none.")
+    if trouble:
+        logger.info("%s Running without a window.", trouble)
         return NoViewer()
     return Window(mirror, stopped=stopped)
 
 
 def display_available() -> bool:
-    """Whether a window can open: always on Windows and macOS; elsewhere where there is an X display."""
-    # OpenCV's windows speak X11 only; a Wayland desktop sets DISPLAY too, for programs like this one.
-    return sys.platform in ("win32", "darwin", "cygwin") or bool(os.environ.get("DISPLAY"))
+    """Whether a window can open."""
+    return display_trouble() is None

@@ -52,6 +52,18 @@ def test_quit(screen, key):
     assert not Window().show(FRAME, [], PICTURE)
 
 
+def test_keys_and_closing_work_while_no_picture_comes(screen):
+    window = Window()
+    screen.visible = 0.0
+    assert window.idle(), "before the first picture nothing is visible"
+    screen.visible = 1.0
+    assert window.show(FRAME, [], PICTURE) and window.idle()
+    screen.keys = ["q"]
+    assert not window.idle()
+    screen.visible = 0.0
+    assert not window.idle()
+
+
 def test_closing_the_window_quits(screen):
     screen.visible = 0.0
     assert not Window().show(FRAME, [], PICTURE)
@@ -95,8 +107,7 @@ def test_pause_ends_with_quit_close_and_ctrl_c(screen):
 
 
 def test_no_display(monkeypatch, caplog):
-    monkeypatch.setattr(viewer.sys, "platform", "linux")
-    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.setattr(viewer, "display_trouble", lambda: "DISPLAY is not set.")
     assert isinstance(open_viewer("auto"), NoViewer)
     with pytest.raises(SemihandError, match="DISPLAY is not set.*--viewer none"):
         open_viewer("window")
@@ -105,7 +116,7 @@ def test_no_display(monkeypatch, caplog):
 
 
 def test_display(monkeypatch, screen):
-    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr(viewer, "display_trouble", lambda: None)
     assert isinstance(open_viewer("auto"), Window)
     assert open_viewer("window", mirror=True).mirror
     with pytest.raises(ValueError, match="Unknown viewer 'hologram'"):
@@ -117,7 +128,7 @@ def test_opencv_without_windows(monkeypatch):
         raise cv2.error("not implemented")
 
     monkeypatch.setattr(viewer.cv2, "namedWindow", fail)
-    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr(viewer, "display_trouble", lambda: None)
     with pytest.raises(SemihandError, match="without windows"):
         open_viewer("window")
 
