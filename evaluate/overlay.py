@@ -12,6 +12,7 @@ from ..models.joints import BONES
 from .predict import Prediction, label_square
 from .run import FrameResult, Result
 from ..datasets.sequence import Sequence, SequenceFrame
+from ..tracker.picture_file import write_picture
 
 #: Colours (BGR) of thumb, index, middle, ring and little finger; true joints are white.
 FINGER_COLOURS = ((80, 80, 255), (60, 200, 255), (90, 230, 90), (255, 190, 60), (255, 90, 200))
@@ -36,11 +37,11 @@ def write_overlays(
     for row in result.per_frame:
         frame, prediction = sequence.frames[row.index], predictions[row.index]
         image = frame.read()
-        _write(folder / f"{row.index:06d}.jpg", draw(*_enlarged(image), frame, prediction))
+        write_picture(folder / f"{row.index:06d}.jpg", draw(*_enlarged(image), frame, prediction))
         if row.index in worst:
             tiles[row.index] = _tile(image, frame, prediction, row)
     sheet = folder / "sheet.png"
-    _write(sheet, _grid([tiles[row.index] for row in by_error(result)[:_SHEET_TILES]]))
+    write_picture(sheet, _grid([tiles[row.index] for row in by_error(result)[:_SHEET_TILES]]))
     return sheet
 
 
@@ -135,8 +136,3 @@ def _grid(tiles: list[np.ndarray]) -> np.ndarray:
         v, u = i // columns * _TILE, i % columns * _TILE
         sheet[v : v + _TILE, u : u + _TILE] = tile
     return sheet
-
-
-def _write(path: Path, image: np.ndarray) -> None:
-    if not cv2.imwrite(str(path), image):
-        raise SemihandError(f"Could not write {path}: no space left or no permission?")

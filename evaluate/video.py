@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import SemihandError
+from ..paths import shown
 from ..report.video import ModelRun, video_page
 from ..report.video_figures import FIGURES, text_table
 from ..tracker.files import VideoFile
-from ..tracker.run import stop_on_signal
+from ..signals import stop_on_signal
 from . import machine, video_files
 from .live import open_tracker
 from .video_measures import (
@@ -141,7 +142,7 @@ def _video_record(path: Path, source: VideoFile, times: Sequence[float], size: t
     with open(path, "rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _sha256(file)
     return {
-        "name": path.name, "sha256": sha256, "width": size[0], "height": size[1], "frames": len(times),
+        "name": shown(path.name), "sha256": sha256, "width": size[0], "height": size[1], "frames": len(times),
         "frames_of_file": source.count, "fps": round(source.fps, 3), "variable_rate": varies,
         "seconds": round(float(times[-1] - times[0] + usual), 4),
     }  # fmt: skip

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import SemihandError
+from ..paths import same_file
 from .video_measures import Hands
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ def check_folder(folder: Path, video: Path) -> None:
         raise SemihandError(
             f"{folder} holds {', '.join(held)} of something else, which the report would replace. Choose another --out."
         )
-    if any((folder / name).resolve() == video.resolve() for name in NAMES):
+    if any(same_file(folder / name, video) for name in NAMES):
         raise SemihandError(f"The report would replace the video {video} itself. Choose another --out.")
 
 

@@ -16,6 +16,7 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from ..errors import SemihandError
+from ..jsonfile import parse_json
 from .cuda import CUDA_HELP, cuda_driver_present, preload_cuda
 from .joints import BONES, JOINT_ORDER, NUM_JOINTS
 
@@ -33,6 +34,9 @@ WEIGHTS = Path(__file__).parent / "weights"
 DETECTOR_FILES = frozenset({"palm_detection", "hand_landmark"})
 #: In a personal model's folder: the number of the version in use. In the folder of all: the default model's name.
 CURRENT, DEFAULT_FILE, RELEASED_DEFAULT = "current", "default.txt", "lite"
+
+#: Larger files are no models for hands, and would only fill the memory.
+_MAX_BYTES = 1 << 30
 
 #: What ONNX Runtime raises on a file that it cannot read or run.
 ORT_ERRORS = tuple(
@@ -79,8 +83,8 @@ class ModelInfo:
     def from_json(cls, text: str, source: str | Path) -> ModelInfo:
         """Inverse of `to_json`. Raises SemihandError, naming `source`, where the description does not fit."""
         try:
-            values = json.loads(text)
-        except json.JSONDecodeError as error:
+            values = parse_json(text)
+        except ValueError as error:
             raise SemihandError(f"{source} has a broken description ({error}); get the file anew.") from error
         if not isinstance(values, dict) or values.get("schema") != SCHEMA:
             found = values.get("schema") if isinstance(values, dict) else None
@@ -91,9 +95,19 @@ class ModelInfo:
         if set(values) != known:
             odd = sorted(set(values) ^ known)
             raise SemihandError(f"{source} has unknown or missing entries {odd}; export it anew.")
-        return cls(**values)._checked(source)
+        try:
+            return cls(**values)._checked(source)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise SemihandError(f"{source} has a broken description ({error}); export it anew.") from error
 
     def _checked(self, source: str | Path) -> ModelInfo:
+        """Sizes are checked before memory is taken for them. Raises ValueError too."""
+        if not isinstance(self.input_size, int) or not 16 <= self.input_size <= 1024:
+            raise ValueError(f"input_size is {self.input_size!r}")
+        if not 0.5 <= float(self.crop_factor) <= 10 or not all(0 < length < 100 for length in self.bone_lengths):
+            raise ValueError("the crop's factor or a bone's length is no sensible number")
+        if not isinstance(self.name, str) or not isinstance(self.config, dict) or not isinstance(self.provenance, dict):
+            raise ValueError("name, config or provenance is of another kind")
         if self.joint_order != JOINT_ORDER:
             raise SemihandError(
                 f"{source} has joint order {self.joint_order!r}, semihand uses {JOINT_ORDER!r}; "
@@ -283,6 +297,8 @@ def open_model(name_or_path: str | Path | None, device: str = "auto", threads: i
         raise SemihandError(f"Device {device!r} is not known. Use auto, cpu or cuda.")
     path = resolve_model(name_or_path)
     try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise SemihandError(f"{path} is larger than a model can be ({_MAX_BYTES >> 20} MB). Give a model file.")
         content = path.read_bytes()
     except OSError as error:
         raise SemihandError(f"{path} could not be read: {error.strerror}. Check its permissions.") from error

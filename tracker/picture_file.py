@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 
 import cv2
@@ -34,6 +35,8 @@ PICTURE_SUFFIXES = (
 )
 #: Larger files are no pictures of a camera, and would only fill the memory.
 _MAX_BYTES = 500_000_000
+#: OpenCV's own limit of 2^30 pixels is 3 GB of memory.
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(1 << 27))
 
 
 def read_picture(path: Path, flags: int = cv2.IMREAD_COLOR) -> np.ndarray | None:

@@ -92,20 +92,16 @@ def open_source(options: TrackOptions) -> Source:
 def _open_model(options: TrackOptions):
     """A model that has been run, so that its first frame is as fast as the others."""
     from ..models.model_file import open_model
+    from ..models.verify import check_runs
 
     model = open_model(options.model, device=options.device, threads=options.threads)
-    size = model.info.input_size
-    model.run(np.zeros((options.hands, size, size, 3), np.uint8))  # the first run of a batch size is slow
-    model.run(np.zeros((1, size, size, 3), np.uint8))
+    for batch in (options.hands, 1):  # the first run of a batch size is slow
+        check_runs(model, batch)
     return model
 
 
 def _open_newer(options: TrackOptions, path: Path):
-    from ..models.verify import check_runs
-
-    model = _open_model(replace(options, model=str(path)))
-    check_runs(model)
-    return model
+    return _open_model(replace(options, model=str(path)))
 
 
 def _open_detectors(threads: int | None):
