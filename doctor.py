@@ -54,7 +54,7 @@ def examine() -> Iterator[Finding]:
         ("detector", _detector, ("numpy", "onnxruntime", "cv2")),
         ("camera", _cameras, ()),
         ("window", _display, ("numpy", "cv2")),
-        ("data", _data_folder, ("numpy", "onnxruntime")),
+        ("data", _data_folder, ()),
     )
     for what, check, needed in checks:
         if not any(troubles[name] for name in needed):
@@ -208,7 +208,8 @@ def _cameras() -> Finding:
     if not devices:
         return Finding("camera", None, "none connected; --video FILE and --images DIR work without")
     names = {device: _text(Path("/sys/class/video4linux", device.name, "name")) for device in devices}
-    return Finding("camera", True, ", ".join(f"{device} ({name})" if name else str(device) for device, name in names.items()))
+    told = (f"{device} ({name})" if name else str(device) for device, name in names.items())
+    return Finding("camera", True, ", ".join(told))
 
 
 def _text(path: Path) -> str:
@@ -230,7 +231,7 @@ def _display() -> Finding:
 
 
 def _data_folder() -> Finding:
-    from .models.model_file import data_dir
+    from .data_folder import data_dir
 
     try:
         folder = data_dir()

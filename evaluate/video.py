@@ -215,7 +215,7 @@ def _write(folder: Path, document: dict, watched: Sequence[Watched], times: Sequ
         tables[one.name] = hands, _columns(one, hands, shaking), one.ms
     video_files.write_measures(folder / video_files.MEASURES, document)
     video_files.write_frames(folder / video_files.FRAMES, times, tables)
-    (folder / video_files.PAGE).write_text(video_page(document, np.asarray(times), runs), encoding="utf-8")
+    (folder / video_files.PAGE).write_text(video_page(document, np.asarray(times), runs), encoding="utf-8", errors="backslashreplace")
 
 
 def _columns(one: Watched, hands: Hands, shaking: Jitter) -> dict[str, np.ndarray]:

@@ -79,7 +79,7 @@ def fresh_report(folder: Path) -> Iterator[Path]:
 
 def write_measures(path: Path, document: dict) -> None:
     """The document as JSON; never NaN: what could not be measured is null, with the reason under `absent`."""
-    path.write_text(to_json(document) + "\n", encoding="utf-8")
+    path.write_text(to_json(document) + "\n", encoding="utf-8", errors="backslashreplace")
 
 
 def to_json(document: dict) -> str:

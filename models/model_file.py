@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 import os
-import sys
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
+from ..data_folder import data_dir, find_data_dir
 from ..errors import SemihandError
 from ..jsonfile import parse_json
 from .cuda import CUDA_HELP, cuda_driver_present, preload_cuda
@@ -144,47 +144,6 @@ class Model:
         if not len(crops):
             return tuple(np.zeros((0, *shape), np.float32) for shape in OUTPUT_SHAPES)
         return tuple(self._session.run(OUTPUT_NAMES, {INPUT_NAME: np.ascontiguousarray(crops)}))
-
-
-def data_dir() -> Path:
-    """Where semihand keeps the user's own files: SEMIHAND_DATA, or the platform's data folder.
-
-    Raises SemihandError where there is no such place, because nobody has a home folder here.
-    """
-    folder = find_data_dir()
-    if folder is None:
-        raise SemihandError("There is no home folder to keep files in. Set SEMIHAND_DATA to a folder.")
-    return folder
-
-
-def find_data_dir() -> Path | None:
-    """`data_dir`, or None where there is no home folder. Raises SemihandError where SEMIHAND_DATA is no whole path."""
-    given = os.environ.get("SEMIHAND_DATA")
-    if given:
-        folder = Path(given)
-        if not folder.is_absolute():
-            raise SemihandError(f"SEMIHAND_DATA is {given}, which depends on the folder you are in. Give a whole path.")
-        return folder
-    if sys.platform == "win32":
-        base = _absolute(os.environ.get("LOCALAPPDATA")) or _home("AppData", "Local")
-    elif sys.platform == "darwin":
-        base = _home("Library", "Application Support")
-    else:
-        # The XDG specification: a path that is not absolute is to be ignored.
-        base = _absolute(os.environ.get("XDG_DATA_HOME")) or _home(".local", "share")
-    return base / "semihand" if base else None
-
-
-def _absolute(path: str | None) -> Path | None:
-    return Path(path) if path and Path(path).is_absolute() else None
-
-
-def _home(*below: str) -> Path | None:
-    try:
-        home = _absolute(str(Path.home()))
-    except RuntimeError:  # HOME is not set, and the user has no entry in the system's list
-        return None
-    return home.joinpath(*below) if home else None
 
 
 def personal_models_dir() -> Path:

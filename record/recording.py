@@ -24,7 +24,7 @@ import numpy as np
 from ..errors import SemihandError
 from ..jsonfile import parse_json
 from ..models.joints import NUM_JOINTS
-from ..models.model_file import data_dir
+from ..data_folder import data_dir
 from ..tracker.find_camera import quiet_opencv
 from ..tracker.picture_file import read_picture
 

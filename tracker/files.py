@@ -284,7 +284,8 @@ def _kind(path: Path) -> str:
         return "folder"
     special = next((kind for matches, kind in _KINDS if matches(mode)), None)
     suffix = path.suffix.lower()
-    return special or (f"{suffix} (pip install pillow-heif)" if suffix in HEIC_SUFFIXES else suffix or "file without an ending")
+    plain = f"{suffix} (pip install pillow-heif)" if suffix in HEIC_SUFFIXES else suffix
+    return special or plain or "file without an ending"
 
 
 def natural_key(path: Path) -> list[tuple[int, int, str]]:
