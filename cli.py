@@ -10,7 +10,7 @@ import typer
 
 from .commands import ablate, adapt, bench, evaluate, models, peers, pretrain, recordings, studio, synth, track
 from .errors import sentence_of
-from .signals import end_on_signals
+from .signals import end_on_signals, interrupted
 
 app = typer.Typer(
     name="semihand",
@@ -60,6 +60,8 @@ def main() -> None:
     try:
         app()
     except Exception as error:
+        if interrupted():
+            sys.exit(130)
         sentence = sentence_of(error)
         if debug or sentence is None:
             raise

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-#: Seconds that C++ code may go on (opening a camera, a training step) before the process is ended in spite of it.
-PATIENCE = 1.5
+#: Seconds after a signal in which a command may end by itself. C++ code does not notice signals (opening a camera, a
+#: training step), and some libraries swallow a KeyboardInterrupt.
+PATIENCE = 1.4
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-_noticed = threading.Event()
+_asked, _interrupted = threading.Event(), threading.Event()
 
 
 def end_on_signals() -> None:
     """From now on SIGTERM and SIGHUP end the program as Ctrl-C does, by a KeyboardInterrupt that closes all files.
 
-    Python notices a signal only between two of its own steps. Where that takes longer than PATIENCE the process is
-    ended at once; nothing that is complete on the disk is touched by that.
+    Where that takes longer than PATIENCE the process is ended at once; what is complete on the disk stays.
     """
     if threading.current_thread() is not threading.main_thread():
         return
@@ -38,10 +40,10 @@ def stop_on_signal() -> Iterator[Callable[[], bool]]:
     asked = threading.Event()
 
     def ask(signum, _frame) -> None:
-        _noticed.set()
         if asked.is_set():
-            raise KeyboardInterrupt
+            _interrupt(signum, _frame)
         asked.set()
+        _asked.set()
 
     if threading.current_thread() is not threading.main_thread():  # signals belong to the main thread
         yield asked.is_set
@@ -55,14 +57,29 @@ def stop_on_signal() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
+def interrupted() -> bool:
+    """Whether a signal has interrupted the program: errors that come after it are its consequences."""
+    return _interrupted.is_set()
+
+
 def _interrupt(_number, _frame) -> None:
-    _noticed.set()
+    _interrupted.set()
     raise KeyboardInterrupt
 
 
 def _insist(reader: int) -> None:
     while number := os.read(reader, 1):
-        if number[0] in _SIGNALS and not _noticed.wait(PATIENCE):
-            os.write(2, b"semihand: ended in the middle of something; what was complete before is kept.\n")
-            os._exit(128 + number[0])
-        _noticed.clear()
+        if number[0] in _SIGNALS:
+            threading.Thread(target=_end, args=(number[0],), name="end", daemon=True).start()
+
+
+def _end(number: int) -> None:
+    """End the process after PATIENCE, unless somebody was asked who ends by himself: he closes files, however large."""
+    time.sleep(PATIENCE)
+    if _asked.is_set() and not _interrupted.is_set():
+        return
+    os.write(2, b"semihand: ended in the middle of something; what was complete before is kept.\n")
+    workers = sys.modules.get("multiprocessing")
+    for worker in workers.active_children() if workers else ():
+        worker.terminate()
+    os._exit(128 + number)
