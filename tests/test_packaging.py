@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from semihand import __version__
-from semihand.cli import EXTRAS
+from semihand.errors import EXTRAS
 
 ROOT = Path(__file__).resolve().parents[1]
 tomllib = pytest.importorskip("tomllib", reason="needs Python 3.11")
