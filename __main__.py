@@ -1,5 +1,18 @@
-"""`python -m semihand`."""
+"""`python -m semihand`, and the command `semihand`."""
 
-from .cli import main
+import sys
 
-main()
+
+def main() -> None:
+    """Run the command line. Ctrl-C ends it without a traceback, while it is still being loaded too."""
+    try:
+        from .cli import main as run
+
+        run()
+    except KeyboardInterrupt:
+        print("Aborted.", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

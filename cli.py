@@ -8,14 +8,11 @@ from typing import Annotated
 
 import typer
 
-from .commands import ablate, adapt, bench, evaluate, models, peers, pretrain, recordings, replay, studio, synth, track
 from . import __version__
+from .commands import ablate, adapt, bench, evaluate, models, peers, pretrain, recordings, replay, studio, synth, track
 from .commands.doors import Doors, TrackCommand
-from .errors import SemihandError
-
-#: Modules that tracking does not need, and the extras that bring them.
-EXTRAS = dict.fromkeys(("torch", "onnx", "safetensors", "tensorboard", "scipy"), "train")
-EXTRAS |= {"numba": "synth", "matplotlib": "report"}
+from .errors import sentence_of
+from .signals import end_on_signals, interrupted
 
 app = typer.Typer(
     name="semihand",
@@ -63,21 +60,23 @@ app.command()(bench.doctor)
 
 
 def main() -> None:
-    """Run the command line; a SemihandError becomes one sentence and exit code 1."""
+    """Run the command line; an error that a user can do something about becomes one sentence and exit code 1."""
     debug = "--debug" in sys.argv
     if debug:
         sys.argv.remove("--debug")
-    logging.basicConfig(level=logging.DEBUG if debug else logging.INFO, format="%(message)s", stream=sys.stderr)
+    level = logging.DEBUG if debug else logging.INFO
+    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # not every console can print every file's name
+            stream.reconfigure(errors="backslashreplace")
+    end_on_signals()
     try:
         app()
-    except SemihandError as error:
-        if debug:
+    except Exception as error:
+        if interrupted():
+            sys.exit(130)
+        sentence = sentence_of(error)
+        if debug or sentence is None:
             raise
-        typer.echo(f"semihand: {error}", err=True)
-        sys.exit(1)
-    except ModuleNotFoundError as error:
-        if debug or error.name not in EXTRAS:
-            raise
-        extra = EXTRAS[error.name]
-        typer.echo(f"semihand: This command needs {error.name}: pip install -c constraints.txt -e .[{extra}]", err=True)
+        typer.echo(f"semihand: {sentence}", err=True)
         sys.exit(1)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from .shared import pairs
+from .shared import number, pairs
 
 
 def ablate(
@@ -16,19 +16,19 @@ def ablate(
     results: Annotated[Path, typer.Option(metavar="FILE", help="CSV to append to; what it holds is not run again. Provenance and figures lie beside it.")],
     figure: Annotated[list[str] | None, typer.Option(help="table, bars (Fig. 6), auc (Fig. 7, 8), share (Fig. 10) or sets (adapted to train, test, both); give the option again for more [default: table].")] = None,
     row: Annotated[list[str] | None, typer.Option(help="A row of the table, or the method of auc, share and sets; give the option again for more [default: all; robust for share and sets].")] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Runs of every row.")] = 3,
-    share: Annotated[float | None, typer.Option(min=0.05, max=1, help="Part of the frames, from the first on, that is adapted to; the rest are other poses [default: two thirds].")] = None,
+    seeds: Annotated[int, number(1, 1000, help="Runs of every row.")] = 3,
+    share: Annotated[float | None, number(0.05, 1, help="Part of the frames, from the first on, that is adapted to; the rest are other poses [default: two thirds].")] = None,
     test: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Labelled data set of the other poses, instead of the rest of --data.")] = None,
     split: Annotated[str | None, typer.Option(help="Split of --data, where it has some [default: the first].")] = None,
     test_split: Annotated[str | None, typer.Option(help="Split of --test, or of --data, that the other poses come from.")] = None,
     format: Annotated[str, typer.Option(metavar="NAME", help="Format of --data and --test (a wrong name lists them).")] = "auto",
     option: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="An option of their reader, such as wrist=... of stb (a wrong name lists them).")] = None,
-    limit: Annotated[int | None, typer.Option(min=2, metavar="N", help="At most N evenly spread frames of --data, and of --test.")] = None,
+    limit: Annotated[int | None, number(2, 10**9, metavar="N", help="At most N evenly spread frames of --data, and of --test.")] = None,
     crop: Annotated[Literal["label", "detector"], typer.Option(help="Crops round the labelled joints, or as the detector finds the hand.")] = "label",
     model: Annotated[str, typer.Option(metavar="NAME", help="Model to start from.")] = "lite",
-    iterations: Annotated[int | None, typer.Option(min=1, help="Rounds [default: the recipes' own].")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Steps a round [default: the recipes' own].")] = None,
-    batch: Annotated[int | None, typer.Option(min=2, help="Pictures of each half of a batch [default: the profile's].")] = None,
+    iterations: Annotated[int | None, number(1, 10**6, help="Rounds [default: the recipes' own].")] = None,
+    steps: Annotated[int | None, number(1, 10**7, help="Steps a round [default: the recipes' own].")] = None,
+    batch: Annotated[int | None, number(2, 100000, help="Pictures of each half of a batch [default: the profile's].")] = None,
     changes: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change a field of the recipes, for all rows that do not switch it off; give the option again for more. Wrong names get the list.")] = None,
     check_order: Annotated[bool, typer.Option("--check-order", help="Say whether the paper's order holds, and which differences exceed the seeds' spread.")] = False,
     device: Annotated[str, typer.Option(help="auto, cuda or cpu.")] = "auto",
@@ -62,7 +62,7 @@ def gate_study(
     pictures: Annotated[Path, typer.Option(metavar="DIR", help="Synthetic pictures of `semihand synth cache`.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the study: candidates, study.csv, correlations.json, scatter.svg.")],
     data: Annotated[list[Path] | None, typer.Option(metavar="FOLDER", help="Labelled sequence folder, used without its labels but for measuring; give the option again for more.")] = None,
-    rendered: Annotated[int, typer.Option(min=0, help="How many targets of rendered hands with another camera and light.")] = 2,
+    rendered: Annotated[int, number(0, 100, help="How many targets of rendered hands with another camera and light.")] = 2,
     model: Annotated[str, typer.Option(metavar="NAME", help="Model to start from.")] = "lite",
 ) -> None:  # fmt: skip
     """Measure how well the label-free indicators tell true changes, and whether the gate refuses harmful trainings.

@@ -10,13 +10,13 @@ from typing import Annotated, Literal
 
 import typer
 
-from .shared import BACKGROUNDS
+from .shared import BACKGROUNDS, CAMERA, camera_of, number, seed_option
 
 
 def adapt(
     record: Annotated[bool, typer.Option("--record", help="Record first, guided on the screen, then adapt.")] = False,
     source: Annotated[str | None, typer.Option("--from", metavar="NAME|PATH", help="A recording by name, a video, a folder of pictures, or a data set as in `semihand eval`.")] = None,
-    camera: Annotated[int | None, typer.Option(min=0, help="With --record: webcam by number [default: 0].")] = None,
+    camera: Annotated[str | None, typer.Option(metavar="N|NAME|ADDRESS", help=f"With --record: {CAMERA[0].lower()}{CAMERA[1:]} [default: the first one].")] = None,
     video: Annotated[str | None, typer.Option(metavar="FILE", help="With --record: a video instead of a webcam.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of a recording made now; the personal model is called my-NAME [default: the date, or the source's name].")] = None,
     hand: Annotated[Literal["left", "right"] | None, typer.Option(help="With --record: which hand [default: the first one seen].")] = None,
@@ -26,12 +26,12 @@ def adapt(
     model: Annotated[str, typer.Option(metavar="NAME", help="Model to start from.")] = "base",
     crop: Annotated[Literal["detector", "label"], typer.Option(help="label: cut labelled data sets round their joints, for measuring.")] = "detector",
     split: Annotated[str | None, typer.Option(metavar="NAME", help="With a data set: the part whose pictures are used [default: the first].")] = None,
-    limit: Annotated[int, typer.Option(min=2, metavar="N", help="With a data set: at most N evenly spread frames.")] = 2000,
+    limit: Annotated[int, number(2, 10**9, metavar="N", help="With a data set: at most N evenly spread frames.")] = 2000,
     device: Annotated[str, typer.Option(help="auto, cuda or cpu.")] = "auto",
-    minutes: Annotated[float | None, typer.Option(min=0.1, help="Budget for the fine-tuning.")] = None,
-    iterations: Annotated[int | None, typer.Option(min=1, help="Rounds of labelling and training [default: 10].")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Training steps a round [default: the profile's].")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 0,
+    minutes: Annotated[float | None, number(0.1, 1e6, help="Budget for the fine-tuning.")] = None,
+    iterations: Annotated[int | None, number(1, 10**6, help="Rounds of labelling and training [default: 10].")] = None,
+    steps: Annotated[int | None, number(1, 10**7, help="Training steps a round [default: the profile's].")] = None,
+    seed: Annotated[int, seed_option("Seed of everything that is drawn.")] = 0,
     pictures: Annotated[Path | None, typer.Option(metavar="DIR", help="Synthetic pictures of `semihand synth cache` [default: rendered meanwhile].")] = None,
     backgrounds: Annotated[Path | None, BACKGROUNDS] = None,
     check: Annotated[bool, typer.Option("--check", help="Click a few joints on held-out frames to measure the true change.")] = False,
@@ -64,7 +64,7 @@ def adapt(
         raise typer.BadParameter("Processes of torchrun can't share a camera: record first, then --from the recording.")
     if record:
         try:
-            options = RecordOptions(camera=camera, video=video, name=name, hand=hand, viewer=viewer, resume=resume, model=model)
+            options = RecordOptions(camera=camera_of(camera), video=video, name=name, hand=hand, viewer=viewer, resume=resume, model=model)
         except ValueError as error:
             raise typer.BadParameter(str(error)) from error
         source, resume = run_record(options).name, False

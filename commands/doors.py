@@ -27,7 +27,7 @@ class TrackCommand(TyperCommand):
         return super().parse_args(ctx, self._with_option(ctx, args))
 
     def _with_option(self, ctx, args: list[str]) -> list[str]:
-        given, loose, _ = self.make_parser(ctx).parse_args(list(args))
+        given, loose = self._parsed(ctx, args)
         if (
             not loose
             or {"camera", "video", "images"} & given.keys()
@@ -37,9 +37,14 @@ class TrackCommand(TyperCommand):
         for place, value in enumerate(args):
             rest = [*args[:place], *args[place + 1 :]]
             # The same word may be an option's value too.
-            if value == loose[0] and self.make_parser(ctx).parse_args(list(rest))[:2] == (given, loose[1:]):
+            if value == loose[0] and self._parsed(ctx, rest) == (given, loose[1:]):
                 return [option, value, *rest]
         return args
+
+    def _parsed(self, ctx, args: list[str]) -> tuple[dict, list[str]]:
+        """Options by name, and the words that stand without one."""
+        given, loose, _ = self.make_parser(ctx).parse_args(list(args))
+        return given, [*(given.pop("more_images", None) or ()), *loose]
 
 
 def source_option(word: str) -> str | None:

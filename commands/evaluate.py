@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from .shared import pairs
+from .shared import number, pairs
 
 
 def evaluate(
@@ -27,9 +27,9 @@ def evaluate(
     peer: Annotated[Path | None, typer.Option(metavar="FILE", help="With --data: MediaPipe's hand_landmarker.task adds its rows (needs the mediapipe package).")] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="With --video: folder for the report and the overlay video [default: NAME-eval].")] = None,
     no_overlay: Annotated[bool, typer.Option("--no-overlay", help="With --video: write the report alone, no overlay video.")] = False,
-    max_frames: Annotated[int | None, typer.Option(min=1, help="With --video: stop after so many frames.")] = None,
-    f: Annotated[float | None, typer.Option(min=1.0, metavar="FX", help="With --video: focal length of the camera in pixels [default: 0.85 of the longer side].")] = None,
-    hands: Annotated[int | None, typer.Option(min=1, max=8, help="With --video: track at most so many hands [default: 1].")] = None,
+    max_frames: Annotated[int | None, number(1, 10**9, help="With --video: stop after so many frames.")] = None,
+    f: Annotated[float | None, number(1.0, 1e6, metavar="FX", help="With --video: focal length of the camera in pixels [default: 0.85 of the longer side].")] = None,
+    hands: Annotated[int | None, number(1, 8, help="With --video: track at most so many hands [default: 1].")] = None,
 ) -> None:  # fmt: skip
     """Measure models: errors and missed hands on labelled pictures, or steadiness on a video without labels.
 

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from .shared import number
+
 app = typer.Typer(no_args_is_help=True, help="Released and personal models: list them, choose the default, go back, delete.")
 
 _MODEL_NAME = typer.Argument(metavar="NAME", help="A name of `semihand models list`.")
@@ -43,7 +45,7 @@ def models_use(name: Annotated[str, _MODEL_NAME]) -> None:
 @app.command("rollback")
 def models_rollback(
     name: Annotated[str, _MODEL_NAME],
-    version: Annotated[int | None, typer.Option("--to", min=1, metavar="VERSION", help="This one [default: the one that the version in use had replaced].")] = None,
+    version: Annotated[int | None, number(1, 10**9, "--to", metavar="VERSION", help="This one [default: the one that the version in use had replaced].")] = None,
 ) -> None:  # fmt: skip
     """Go back to a former version of a personal model. The version left stays; --to brings it back."""
     from ..models.registry import rollback

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from .shared import number, seed_option
+
 
 def pretrain(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the run: weights, resumable state, logs, pictures.")],
@@ -15,21 +17,21 @@ def pretrain(
     network: Annotated[Literal["base", "lite", "paper"], typer.Option(help="base starts from MediaPipe's landmark encoder; lite for slow CPUs; paper (64x64, 256 channels) for GPUs.")] = "base",
     pool: Annotated[Path | None, typer.Option(metavar="DIR", help="People's pictures of `semihand pool`: a share of every batch.")] = None,
     backgrounds: Annotated[Path | None, typer.Option(metavar="DIR", help="Pictures without hands: some of every batch.")] = None,
-    people: Annotated[float, typer.Option(min=0, max=0.9, help="Share of the pool's pictures in a batch.")] = 0.5,
-    minutes: Annotated[float | None, typer.Option(min=0.01, help="Budget in minutes of training.")] = None,
-    samples: Annotated[int | None, typer.Option(min=1, help="Budget in pictures seen.")] = None,
-    batch: Annotated[int, typer.Option(min=2, help="Pictures a step and process.")] = 32,
-    rate: Annotated[float, typer.Option(min=1e-8, help="Learning rate.")] = 1e-3,
-    encoder_rate: Annotated[float, typer.Option(min=1e-9, help="That of the landmark encoder (base).")] = 1e-4,
-    thaw: Annotated[int, typer.Option(min=0, max=47, help="First layer of the landmark encoder that is trained; 47: none.")] = 16,
+    people: Annotated[float, number(0, 0.9, help="Share of the pool's pictures in a batch.")] = 0.5,
+    minutes: Annotated[float | None, number(0.01, 1e6, help="Budget in minutes of training.")] = None,
+    samples: Annotated[int | None, number(1, 10**12, help="Budget in pictures seen.")] = None,
+    batch: Annotated[int, number(2, 100000, help="Pictures a step and process.")] = 32,
+    rate: Annotated[float, number(1e-8, 10, help="Learning rate.")] = 1e-3,
+    encoder_rate: Annotated[float, number(1e-9, 10, help="That of the landmark encoder (base).")] = 1e-4,
+    thaw: Annotated[int, number(0, 47, help="First layer of the landmark encoder that is trained; 47: none.")] = 16,
     loss: Annotated[Literal["robust", "paper"], typer.Option(help="robust: absolute errors and a heatmap term; paper: Eq. 2 and 3 to the letter.")] = "robust",
     schedule: Annotated[Literal["cosine", "stable", "steps"], typer.Option(help="stable: full rate, then down in the last share --decay, to be prolonged by --resume; steps: the paper's.")] = "stable",
-    decay: Annotated[float, typer.Option(min=0.01, max=1, help="Share of the budget in which the stable rate goes down.")] = 0.25,
-    validate_every: Annotated[float, typer.Option(min=0.01, metavar="MINUTES", help="How often to validate and save.")] = 4.0,
+    decay: Annotated[float, number(0.01, 1, help="Share of the budget in which the stable rate goes down.")] = 0.25,
+    validate_every: Annotated[float, number(0.01, 1e6, metavar="MINUTES", help="How often to validate and save.")] = 4.0,
     device: Annotated[str, typer.Option(help="auto, cuda or cpu.")] = "auto",
     fp32: Annotated[bool, typer.Option("--fp32", help="Without bfloat16.")] = False,
-    seed: Annotated[int, typer.Option(help="Seed of weights and order.")] = 0,
-    train_size: Annotated[int | None, typer.Option(min=32, help="Feed pictures of this size [default: the network's]. Begin small, --resume larger: the coarse part is learned faster.")] = None,
+    seed: Annotated[int, seed_option("Seed of weights and order.")] = 0,
+    train_size: Annotated[int | None, number(32, 4096, help="Feed pictures of this size [default: the network's]. Begin small, --resume larger: the coarse part is learned faster.")] = None,
     init: Annotated[Path | None, typer.Option(metavar="FILE", help="Start from this checkpoint.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's last saved state.")] = False,
 ) -> None:  # fmt: skip
@@ -68,7 +70,7 @@ def pool(
     data: Annotated[Path | None, typer.Option(metavar="DIR", help="Sequence folder of unlabelled pictures.")] = None,
     hold_out: Annotated[list[str], typer.Option(metavar="SOURCE", help="A frame's `gesture` (its source) that is never trained on; give the option again for more.")] = [],  # noqa: B006
     network: Annotated[Path | None, typer.Option(metavar="FILE", help="Lay this network's answers over the landmark model's labels (.safetensors).")] = None,
-    share: Annotated[float, typer.Option(min=0, max=1, help="Of the network in the labels; 1: it alone.")] = 0.5,
+    share: Annotated[float, number(0, 1, help="Of the network in the labels; 1: it alone.")] = 0.5,
 ) -> None:  # fmt: skip
     """Cut many people's hands out of unlabelled pictures and label them with models, for `semihand pretrain --pool`.
 

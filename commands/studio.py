@@ -7,25 +7,27 @@ from typing import Annotated
 
 import typer
 
+from .shared import number, seed_option
+
 app = typer.Typer(
     no_args_is_help=True,
     help="A second synthetic world, path traced, with other hands and rooms: a target domain with exact labels.",
 )
 
-_SEED = typer.Option(help="The same seed gives the same takes.")
-_SIZE = typer.Option(min=64, help="Side of each picture in pixels.")
-_SAMPLES = typer.Option(min=1, help="Light paths a pixel; fewer are faster and noisier.")
+_SEED = seed_option("The same seed gives the same takes.")
+_SIZE = number(64, 4096, help="Side of each picture in pixels.")
+_SAMPLES = number(1, 10**6, help="Light paths a pixel; fewer are faster and noisier.")
 
 
 @app.command("bake")
 def studio_bake(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to create; gets the sequence folders train and test.")],
-    train: Annotated[int, typer.Option(min=1, help="Pictures of the train split.")] = 2000,
-    test: Annotated[int, typer.Option(min=1, help="Pictures of the test split: other takes, mostly other gestures.")] = 1000,
+    train: Annotated[int, number(1, 10**7, help="Pictures of the train split.")] = 2000,
+    test: Annotated[int, number(1, 10**7, help="Pictures of the test split: other takes, mostly other gestures.")] = 1000,
     seed: Annotated[int, _SEED] = 0,
     size: Annotated[int, _SIZE] = 240,
     samples: Annotated[int, _SAMPLES] = 8,
-    workers: Annotated[int, typer.Option(min=1, help="Processes, one core each.")] = 1,
+    workers: Annotated[int, number(1, 1024, help="Processes, one core each.")] = 1,
 ) -> None:  # fmt: skip
     """Render takes of gestures as two labelled sequence folders. An interrupted run goes on where it stopped.
 
@@ -46,7 +48,7 @@ def studio_bake(
 @app.command("preview")
 def studio_preview(
     out: Annotated[Path, typer.Option(metavar="FILE", help="Picture to write (.png or .jpg).")],
-    count: Annotated[int, typer.Option(min=1, help="How many pictures.")] = 24,
+    count: Annotated[int, number(1, 10**9, help="How many pictures.")] = 24,
     seed: Annotated[int, _SEED] = 0,
     size: Annotated[int, _SIZE] = 240,
     samples: Annotated[int, _SAMPLES] = 8,

@@ -7,20 +7,20 @@ from typing import Annotated
 
 import typer
 
-from .shared import BACKGROUNDS
+from .shared import BACKGROUNDS, number, seed_option
 
 app = typer.Typer(no_args_is_help=True, help="Labelled synthetic hands: look at them, export them, render them ahead.")
 
-_UPRIGHT = typer.Option(min=0, max=1, help="Share of raised hands as a webcam sees them; the rest from all sides.")
-_SEED = typer.Option(help="The same seed gives the same pictures.")
+_UPRIGHT = number(0, 1, help="Share of raised hands as a webcam sees them; the rest from all sides.")
+_SEED = seed_option("The same seed gives the same pictures.")
 
 
 @app.command("preview")
 def synth_preview(
     out: Annotated[Path, typer.Option(metavar="FILE", help="Picture to write (.png or .jpg).")],
-    count: Annotated[int, typer.Option(min=1, help="How many pictures.")] = 60,
+    count: Annotated[int, number(1, 10**9, help="How many pictures.")] = 60,
     seed: Annotated[int, _SEED] = 0,
-    size: Annotated[int, typer.Option(min=32, help="Side of each picture in pixels.")] = 160,
+    size: Annotated[int, number(32, 4096, help="Side of each picture in pixels.")] = 160,
     clean: Annotated[bool, typer.Option("--clean", help="Without camera defects.")] = False,
     backgrounds: Annotated[Path | None, BACKGROUNDS] = None,
 ) -> None:
@@ -41,9 +41,9 @@ def synth_preview(
 @app.command("export")
 def synth_export(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to create.")],
-    count: Annotated[int, typer.Option(min=1, help="How many pictures.")] = 1000,
+    count: Annotated[int, number(1, 10**9, help="How many pictures.")] = 1000,
     seed: Annotated[int, _SEED] = 0,
-    size: Annotated[int, typer.Option(min=32, help="Side of each picture in pixels.")] = 256,
+    size: Annotated[int, number(32, 4096, help="Side of each picture in pixels.")] = 256,
     upright: Annotated[float, _UPRIGHT] = 0.8,
     backgrounds: Annotated[Path | None, BACKGROUNDS] = None,
 ) -> None:
@@ -57,7 +57,7 @@ def synth_export(
 
 @app.command("realism")
 def synth_realism(
-    count: Annotated[int, typer.Option(min=1, help="How many pictures.")] = 300,
+    count: Annotated[int, number(1, 10**9, help="How many pictures.")] = 300,
     seed: Annotated[int, _SEED] = 0,
     upright: Annotated[float, _UPRIGHT] = 1.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
@@ -77,9 +77,9 @@ def synth_realism(
 @app.command("cache")
 def synth_cache(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of arrays to create; in RAM (/dev/shm) where a GPU is to be fed.")],
-    count: Annotated[int, typer.Option(min=1, help="How many pictures; 92 KB each.")] = 65536,
+    count: Annotated[int, number(1, 10**9, help="How many pictures; 92 KB each.")] = 65536,
     seed: Annotated[int, _SEED] = 1,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes [default: all cores].")] = None,
+    workers: Annotated[int | None, number(1, 1024, help="Processes [default: all cores].")] = None,
     upright: Annotated[float, _UPRIGHT] = 0.8,
     backgrounds: Annotated[Path | None, BACKGROUNDS] = None,
 ) -> None:  # fmt: skip
@@ -93,7 +93,7 @@ def synth_cache(
 @app.command("circles")
 def synth_circles(
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="File to write (.json) [default: the package's own].")] = None,
-    count: Annotated[int, typer.Option(min=8, help="How many hands; a quarter of them is held out.")] = 3000,
+    count: Annotated[int, number(8, 10**9, help="How many hands; a quarter of them is held out.")] = 3000,
     seed: Annotated[int, _SEED] = 0,
     pictures: Annotated[Path | None, typer.Option(metavar="DIR", help="Hands of `semihand synth cache` [default: rendered, without anything else in the picture].")] = None,
 ) -> None:  # fmt: skip

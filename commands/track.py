@@ -9,16 +9,18 @@ from typing import Annotated
 import typer
 
 from .live import Hts, Leap, Osc, Udp, Vmc, Websocket
+from .shared import CAMERA, camera_of, number
 
 
 def track(
-    camera: Annotated[int | None, typer.Option(min=0, help="Webcam by number [default: 0, without --video and --images].")] = None,
-    video: Annotated[str | None, typer.Option(metavar="FILE", help="Video file instead of a webcam.")] = None,
-    images: Annotated[str | None, typer.Option(metavar="DIR", help="Folder of pictures, or one picture. Each stands for itself unless --fps is given.")] = None,
+    more_images: Annotated[list[str] | None, typer.Argument(metavar="[PICTURE]...", help="With --images: more pictures, as the shell makes them of *.jpg.", show_default=False)] = None,
+    camera: Annotated[str | None, typer.Option(metavar="N|NAME|ADDRESS", help=f"{CAMERA} [default: the first one, without --video and --images].")] = None,
+    video: Annotated[str | None, typer.Option(metavar="FILE", help="Video file or animation instead of a webcam; - is the standard input.")] = None,
+    images: Annotated[str | None, typer.Option(metavar="DIR", help="Folder of pictures, a pattern in quotes, or pictures. Each stands for itself unless --fps is given.")] = None,
     model: Annotated[str | None, typer.Option(metavar="NAME|FILE", help="Released or personal model by name, or an .onnx file [default: the one of `semihand models use`, else lite].")] = None,
     follow: Annotated[bool, typer.Option("--follow", help="Take over a newer model while tracking: installed, chosen or rolled back meanwhile.")] = False,
     device: Annotated[str, typer.Option(help="auto, cuda or cpu. auto says what it took; cuda fails where CUDA does not run.")] = "auto",
-    hands: Annotated[int, typer.Option(min=1, max=8, help="Track at most so many hands.")] = 2,
+    hands: Annotated[int, number(1, 8, help="Track at most so many hands.")] = 2,
     compare: Annotated[str | None, typer.Option(metavar="NAME|FILE", help="A second model beside the first, in window and video.")] = None,
     save_video: Annotated[str | None, typer.Option(metavar="FILE", help="Write the overlay as a video (.mp4, .mov, .mkv, .avi).")] = None,
     save_images: Annotated[str | None, typer.Option(metavar="DIR", help="Write the overlay of every frame as a picture.")] = None,
@@ -35,13 +37,13 @@ def track(
     mirror: Annotated[bool, typer.Option("--mirror", help="Flip what the window shows, and nothing else.")] = False,
     show: Annotated[str, typer.Option(metavar="PARTS", help="What the overlay shows beside the bones: any of mask,dots,labels,ids, or none (keys 1 2 3 4).")] = "mask,dots,labels",
     fast: Annotated[bool, typer.Option("--fast", help="In a window, run a video as fast as it can be tracked, not at its own speed, and pictures without waiting for a key.")] = False,
-    max_frames: Annotated[int | None, typer.Option(min=1, help="Stop after so many frames.")] = None,
-    f: Annotated[float | None, typer.Option(min=1.0, metavar="FX", help="Focal length of the camera in pixels [default: 0.85 of the longer side].")] = None,
+    max_frames: Annotated[int | None, number(1, 10**9, help="Stop after so many frames.")] = None,
+    f: Annotated[float | None, number(1.0, 1e6, metavar="FX", help="Focal length of the camera in pixels [default: 0.85 of the longer side].")] = None,
     no_smooth: Annotated[bool, typer.Option("--no-smooth", help="Joints as the network gives them: no smoothing, no delay from it.")] = False,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads for each network [default: by the machine's cores].")] = None,
-    width: Annotated[int | None, typer.Option(min=1, help="Ask the webcam for this width [default: 640].")] = None,
-    height: Annotated[int | None, typer.Option(min=1, help="Ask the webcam for this height [default: 480].")] = None,
-    fps: Annotated[float | None, typer.Option(min=0.1, help="Ask the webcam for this rate [default: 30]; with --images, the rate they were filmed at.")] = None,
+    threads: Annotated[int | None, number(1, 256, help="Threads for each network [default: by the machine's cores].")] = None,
+    width: Annotated[int | None, number(1, 16384, help="Ask the webcam for this width [default: 640].")] = None,
+    height: Annotated[int | None, number(1, 16384, help="Ask the webcam for this height [default: 480].")] = None,
+    fps: Annotated[float | None, number(0.1, 1000, help="Ask the webcam for this rate [default: 30]; with --images, the rate they were filmed at.")] = None,
 ) -> None:  # fmt: skip
     """Track hands: 21 joints, mask and 3D, on a webcam, a video or pictures. Ctrl-C or q ends it and closes all files.
 
@@ -60,9 +62,11 @@ def track(
     from ..outputs.live import LiveOptions
     from ..tracker.run import TrackOptions, track as run
 
+    if more_images and images is None:
+        raise typer.BadParameter(f"{more_images[0]} stands for itself: name it with --video, or with --images.")
     try:
         options = TrackOptions(
-            camera=camera, video=video, images=images, width=width, height=height, fps=fps, model=model, follow=follow,
+            camera=camera_of(camera), video=video, images=[images, *more_images] if more_images else images, width=width, height=height, fps=fps, model=model, follow=follow,
             device=device, threads=threads, hands=hands, focal=f, smooth=not no_smooth, compare=compare,
             save_video=save_video, save_images=save_images, jsonl=jsonl, csv=csv, npz=npz,
             live=LiveOptions(udp=udp, websocket=websocket, osc=osc, vmc=vmc, hts=hts, leap=leap), viewer=viewer, mirror=mirror,
@@ -74,8 +78,8 @@ def track(
 
 
 def demo(
-    frames: Annotated[int, typer.Option(min=1, help="How many frames to render and track, 30 of them a second.")] = 150,
-    hands: Annotated[int, typer.Option(min=1, max=2, help="One right hand, or both hands of a person.")] = 1,
+    frames: Annotated[int, number(1, 10**9, help="How many frames to render and track, 30 of them a second.")] = 150,
+    hands: Annotated[int, number(1, 2, help="One right hand, or both hands of a person.")] = 1,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the overlay video and the joints.")] = Path("semihand-demo"),
     model: Annotated[str | None, typer.Option(metavar="NAME|FILE", help="Released or personal model by name, or an .onnx file [default: the one of `semihand models use`, else lite].")] = None,
     device: Annotated[str, typer.Option(help="auto, cuda or cpu. cuda fails where CUDA does not run.")] = "auto",

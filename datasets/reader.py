@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Callable, Iterable
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import SemihandError
+from ..jsonfile import parse_json
 from .sequence import Sequence, SequenceFrame
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def required(title: str, folder: Path, *names: str) -> Path:
 def read_json(title: str, file: Path) -> object:
     """The JSON file's content. Raises SemihandError where it is broken, as after a stopped download."""
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        return parse_json(file.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
         raise SemihandError(f"{title}: {file} cannot be read ({error}). Download it again.") from error
 

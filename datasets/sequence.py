@@ -20,8 +20,11 @@ import cv2
 import numpy as np
 
 from ..errors import SemihandError
+from ..jsonfile import parse_json
 from ..models.joints import JOINT_ORDER, NUM_JOINTS
 from ..models.lifting import project
+from ..picture_file import read_picture as read_picture_file
+from ..picture_file import write_picture
 
 logger = logging.getLogger(__name__)
 
@@ -135,7 +138,7 @@ class SequenceWriter:
         """Add a picture (H, W, 3) uint8 BGR with labels as in SequenceFrame; mask (H, W) float in [0, 1]."""
         number = len(self._frames)
         entry = {"image": f"images/{number:06d}.jpg"}
-        _write_picture(self.folder / entry["image"], image, [cv2.IMWRITE_JPEG_QUALITY, self._quality])
+        write_picture(self.folder / entry["image"], image, [cv2.IMWRITE_JPEG_QUALITY, self._quality])
         if K is not None:
             entry["K"] = [float(K[0][0]), float(K[1][1]), float(K[0][2]), float(K[1][2])]
         if handedness is not None:
@@ -149,7 +152,7 @@ class SequenceWriter:
         if mask is not None:
             _make_folder(self.folder / "masks")
             entry["mask"] = f"masks/{number:06d}.png"
-            _write_picture(self.folder / entry["mask"], np.round(np.asarray(mask) * 255).astype(np.uint8), [])
+            write_picture(self.folder / entry["mask"], np.round(np.asarray(mask) * 255).astype(np.uint8), [])
         if gesture is not None:
             entry["gesture"] = str(gesture)
         self._frames.append(entry)
@@ -176,7 +179,7 @@ def _read_json(file: Path) -> dict:
     if not file.is_file():
         raise SemihandError(f"No sequence in {file.parent}: {FILE_NAME} is missing. Give a sequence folder.")
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
+        data = parse_json(file.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
         raise SemihandError(f"{file} cannot be read ({error}). Write the sequence again.") from error
     if not isinstance(data, dict):
@@ -276,17 +279,12 @@ def _warn_of_unknown_keys(file: Path, entries: list[dict]) -> None:
 
 def read_picture(path: Path, flags: int = cv2.IMREAD_COLOR) -> np.ndarray:
     """A picture file as cv2.imread gives it. Raises SemihandError where it is missing or no picture."""
-    image = cv2.imread(str(path), flags)
+    image = read_picture_file(path, flags)
     if image is None and not path.is_file():
         raise SemihandError(f"The picture {path} is missing; is the data set complete?")
     if image is None:
         raise SemihandError(f"{path} cannot be read as a picture; replace it or leave its frame out.")
     return image
-
-
-def _write_picture(path: Path, image: np.ndarray, options: list[int]) -> None:
-    if not cv2.imwrite(str(path), image, options):
-        raise SemihandError(f"Could not write {path}: no space left or no permission?")
 
 
 def _make_folder(folder: Path) -> None:

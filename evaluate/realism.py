@@ -14,7 +14,6 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from ..errors import SemihandError
 from ..models.joints import BONES, INDEX_MCP, JOINT_NAMES, LITTLE_MCP, MIDDLE_MCP, WRIST
 from ..synth.background import load_pictures
 from ..synth.scene import Sample, SceneConfig, SceneRenderer
@@ -22,6 +21,7 @@ from ..synth.sensor import SensorConfig
 from ..text import table
 from .labels.predict import HandFinder
 from ..tracker.text import write
+from ..picture_file import write_picture
 
 #: Pictures whose mean disagreement is below this share of the box tell where joints are placed.
 AGREEING = 0.15
@@ -145,8 +145,7 @@ def worst_sheet(result: Realism, path: Path, count: int = 60, columns: int = 10)
     tiles = [_tile(result.pictures[i], result.disagreement[i], k % 2 == 1) for k, i in enumerate(order[:count])]
     tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % columns)
     rows = [np.concatenate(tiles[k : k + columns], 1) for k in range(0, len(tiles), columns)]
-    if not cv2.imwrite(str(path), np.concatenate(rows)[..., ::-1]):
-        raise SemihandError(f"{path} could not be written. Give a .png or .jpg name in an existing folder.")
+    write_picture(path, np.concatenate(rows)[..., ::-1])
 
 
 def _mediapipe() -> HandFinder:

@@ -194,13 +194,17 @@ def load_training_state(path: str | Path) -> TrainingState:
         raise SemihandError(f"There is no training to resume: {path} does not exist. Start without --resume.")
     try:
         values = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError) as error:
+    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, LookupError, TypeError,
+            AttributeError, ArithmeticError) as error:  # fmt: skip
         raise SemihandError(
             f"{path} is no readable training state; delete it and start without --resume."
         ) from error
     if not isinstance(values, dict) or values.pop("kind", None) != _STATE_KIND:
         raise SemihandError(f"{path} is no training state of semihand; give the run's own file.")
-    return TrainingState(**{**values, "config": NetworkConfig.from_dict(values["config"])})
+    try:
+        return TrainingState(**{**values, "config": NetworkConfig.from_dict(values["config"])})
+    except (TypeError, KeyError, ValueError) as error:
+        raise SemihandError(f"{path} is a broken training state ({error}); start without --resume.") from error
 
 
 def rng_state() -> dict[str, Any]:

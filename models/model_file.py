@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 import os
-import sys
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +14,9 @@ import numpy as np
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
+from ..data_folder import data_dir, find_data_dir
 from ..errors import SemihandError
+from ..jsonfile import parse_json
 from .cuda import CUDA_HELP, cuda_driver_present, preload_cuda
 from .joints import BONES, JOINT_ORDER, NUM_JOINTS
 
@@ -35,6 +36,9 @@ WEIGHTS = Path(__file__).parent / "weights"
 DETECTOR_FILES = frozenset({"palm_detection", "hand_landmark"})
 #: In a personal model's folder: the number of the version in use. In the folder of all: the default model's name.
 CURRENT, DEFAULT_FILE, RELEASED_DEFAULT = "current", "default.txt", "base"
+
+#: Larger files are no models for hands, and would only fill the memory.
+_MAX_BYTES = 1 << 30
 
 #: What ONNX Runtime raises on a file that it cannot read or run.
 ORT_ERRORS = tuple(
@@ -81,8 +85,8 @@ class ModelInfo:
     def from_json(cls, text: str, source: str | Path) -> ModelInfo:
         """Inverse of `to_json`. Raises SemihandError, naming `source`, where the description does not fit."""
         try:
-            values = json.loads(text)
-        except json.JSONDecodeError as error:
+            values = parse_json(text)
+        except ValueError as error:
             raise SemihandError(f"{source} has a broken description ({error}); get the file anew.") from error
         if not isinstance(values, dict) or values.get("schema") != SCHEMA:
             found = values.get("schema") if isinstance(values, dict) else None
@@ -93,9 +97,19 @@ class ModelInfo:
         if set(values) != known:
             odd = sorted(set(values) ^ known)
             raise SemihandError(f"{source} has unknown or missing entries {odd}; export it anew.")
-        return cls(**values)._checked(source)
+        try:
+            return cls(**values)._checked(source)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise SemihandError(f"{source} has a broken description ({error}); export it anew.") from error
 
     def _checked(self, source: str | Path) -> ModelInfo:
+        """Sizes are checked before memory is taken for them. Raises ValueError too."""
+        if not isinstance(self.input_size, int) or not 16 <= self.input_size <= 1024:
+            raise ValueError(f"input_size is {self.input_size!r}")
+        if not 0.5 <= float(self.crop_factor) <= 10 or not all(0 < length < 100 for length in self.bone_lengths):
+            raise ValueError("the crop's factor or a bone's length is no sensible number")
+        if not isinstance(self.name, str) or not isinstance(self.config, dict) or not isinstance(self.provenance, dict):
+            raise ValueError("name, config or provenance is of another kind")
         if self.joint_order != JOINT_ORDER:
             raise SemihandError(
                 f"{source} has joint order {self.joint_order!r}, semihand uses {JOINT_ORDER!r}; "
@@ -154,17 +168,6 @@ class Model:
         return Output(*self._session.run(self.outputs, {INPUT_NAME: np.ascontiguousarray(crops)}))
 
 
-def data_dir() -> Path:
-    """Where semihand keeps the user's own files: SEMIHAND_DATA, or the platform's data folder."""
-    if "SEMIHAND_DATA" in os.environ:
-        return Path(os.environ["SEMIHAND_DATA"])
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "semihand"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "semihand"
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "semihand"
-
-
 def personal_models_dir() -> Path:
     """Folder of the user's own models: NAME/NUMBER/NAME.onnx (see `models.registry`), or NAME.onnx put by hand."""
     return data_dir() / "models"
@@ -172,26 +175,38 @@ def personal_models_dir() -> Path:
 
 def available_models() -> dict[str, Path]:
     """Names and files of all models; a personal model hides a released one of the same name."""
-    mine = personal_models_dir()
-    files = [file for folder in (WEIGHTS, mine) if folder.is_dir() for file in sorted(folder.glob("*.onnx"))]
-    files += [file for file in map(current_file, sorted(mine.glob(f"*/{CURRENT}"))) if file.is_file()]
+    mine = _personal_files() if find_data_dir() else []
+    files = [*sorted(WEIGHTS.glob("*.onnx")), *mine]
     return {file.stem: file for file in files if file.stem not in DETECTOR_FILES and file.name[0] != "."}
+
+
+def _personal_files() -> list[Path]:
+    mine = personal_models_dir()
+    try:
+        pointed = [file for file in map(current_file, sorted(mine.glob(f"*/{CURRENT}"))) if file.is_file()]
+        return [*sorted(mine.glob("*.onnx")), *pointed]
+    except PermissionError as error:
+        log.warning("%s may not be read; your own models are left out.", error.filename or mine)
+        return []
 
 
 def current_file(pointer: Path) -> Path:
     """The model file that a personal model's pointer NAME/current names; it may be gone by now."""
     name = pointer.parent.name
     try:
-        return pointer.parent / pointer.read_text().strip() / f"{name}.onnx"
+        version = pointer.read_text(errors="replace").strip()
     except FileNotFoundError:  # removed since it was listed
-        return pointer.parent / f"{name}.onnx"
+        version = ""
+    # A number, and nothing that leads out of the folder.
+    return pointer.parent / (version if version.isdigit() else "") / f"{name}.onnx"
 
 
 def default_model() -> str:
     """The model that is used where none is named: what `semihand models use` chose, else the released lite."""
+    folder = find_data_dir()
     try:
-        return (personal_models_dir() / DEFAULT_FILE).read_text().strip()
-    except FileNotFoundError:
+        return (folder / "models" / DEFAULT_FILE).read_text(errors="replace").strip() if folder else RELEASED_DEFAULT
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return RELEASED_DEFAULT
 
 
@@ -267,6 +282,8 @@ def open_model(name_or_path: str | Path | None, device: str = "auto", threads: i
         raise SemihandError(f"Device {device!r} is not known. Use auto, cpu or cuda.")
     path = resolve_model(name_or_path)
     try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise SemihandError(f"{path} is larger than a model can be ({_MAX_BYTES >> 20} MB). Give a model file.")
         content = path.read_bytes()
     except OSError as error:
         raise SemihandError(f"{path} could not be read: {error.strerror}. Check its permissions.") from error

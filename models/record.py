@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import __version__
 from ..errors import SemihandError
+from ..jsonfile import parse_json
 
 RECORD, RECORD_SCHEMA = "record.json", 1
 #: What `install` must be told of a model's origin. indicators: {"before": {name: value}, "after": {name: value}}.
@@ -40,7 +41,7 @@ def read_record(path: Path) -> dict[str, Any]:
     """What `install` noted of an installed ONNX file; {} where the note is missing. Raises SemihandError."""
     file = path.with_name(RECORD)
     try:
-        record = json.loads(file.read_text(encoding="utf-8"))
+        record = parse_json(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import SemihandError
+from ..jsonfile import parse_json
 from .model_file import METADATA_KEY, ORT_ERRORS, OUTPUT_SHAPES, Model, open_model
+
+#: Bytes of a header of weights at most: as safetensors itself has it.
+_MAX_HEADER = 100_000_000
 
 
 def try_model(file: str | Path) -> Model:
@@ -18,10 +21,10 @@ def try_model(file: str | Path) -> Model:
     return model
 
 
-def check_runs(model: Model) -> None:
-    """Run one crop of noise. Raises SemihandError where the answers are missing, misshapen or no finite numbers."""
+def check_runs(model: Model, batch: int = 1) -> None:
+    """Run crops of noise. Raises SemihandError where the answers are missing, misshapen or no finite numbers."""
     size = model.info.input_size
-    crop = np.random.default_rng(0).integers(0, 256, (1, size, size, 3), dtype=np.uint8)
+    crop = np.random.default_rng(0).integers(0, 256, (batch, size, size, 3), dtype=np.uint8)
     try:
         outputs = model.run(crop)
     except ORT_ERRORS as error:
@@ -42,13 +45,17 @@ def check_weights(file: Path) -> None:
         with open(file, "rb") as opened:
             length = int.from_bytes(opened.read(8), "little")
             size = file.stat().st_size
-            header = json.loads(opened.read(length)) if 0 < length <= size - 8 else {}
+            header = parse_json(opened.read(length)) if 0 < length <= min(size - 8, _MAX_HEADER) else {}
     except OSError as error:
         raise SemihandError(f"The weights {file} could not be read: {error.strerror}.") from error
     except ValueError:  # no JSON, no UTF-8
         header = {}
-    if not isinstance(header, dict) or METADATA_KEY not in header.pop("__metadata__", {}):
+    metadata = header.pop("__metadata__", None) if isinstance(header, dict) else None
+    if not isinstance(metadata, dict) or METADATA_KEY not in metadata:
         raise SemihandError(f"{file} holds no weights of semihand's, or is cut off; save them anew.")
-    end = max((entry["data_offsets"][1] for entry in header.values()), default=0)
+    try:
+        end = max((int(entry["data_offsets"][1]) for entry in header.values()), default=0)
+    except (TypeError, ValueError, LookupError, OverflowError) as error:
+        raise SemihandError(f"{file} has a broken header ({error}); save the weights anew.") from error
     if size != 8 + length + end:
         raise SemihandError(f"{file} has {size} bytes instead of {8 + length + end}; save the weights anew.")

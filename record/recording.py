@@ -12,7 +12,6 @@ Whatever happens while it is written (a kill, a full disk), every complete line 
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import re
 import shutil
@@ -23,9 +22,11 @@ import cv2
 import numpy as np
 
 from ..errors import SemihandError
+from ..jsonfile import parse_json
 from ..models.joints import NUM_JOINTS
-from ..models.model_file import data_dir
-from ..tracker.files import read_picture
+from ..data_folder import data_dir
+from ..tracker.find_camera import quiet_opencv
+from ..picture_file import read_picture
 
 logger = logging.getLogger(__name__)
 
@@ -169,14 +170,27 @@ def delete_recording(name: str) -> None:
 def read_header(folder: Path) -> RecordingHeader:
     """A recording's header alone. Raises SemihandError where it is broken or of another layout."""
     try:
-        values = json.loads((folder / HEADER).read_bytes())
+        values = parse_json((folder / HEADER).read_bytes())
         if values.get("schema") == SCHEMA:
-            return RecordingHeader(**{key.name: values[key.name] for key in fields(RecordingHeader)})
-    except (ValueError, KeyError, AttributeError) as error:
+            header = RecordingHeader(**{key.name: values[key.name] for key in fields(RecordingHeader)})
+            _check_header(header)
+            return header
+    except OSError as error:
+        raise SemihandError(f"{folder / HEADER} cannot be read: {error.strerror}. Check its permissions.") from error
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise SemihandError(f"{folder / HEADER} is broken ({error}). Record anew.") from error
     raise SemihandError(
         f"{folder} has layout version {values.get('schema')}, this semihand reads {SCHEMA}. Update semihand."
     )
+
+
+def _check_header(header: RecordingHeader) -> None:
+    """Raises ValueError, or TypeError, where a recording says something senseless of itself."""
+    texts = (header.name, header.created, header.source)
+    if not all(isinstance(text, str) for text in texts) or not isinstance(header.detector, dict):
+        raise ValueError("a text or the detector is of another kind")
+    if not (0 < header.width <= 1 << 16 and 0 < header.height <= 1 << 16 and 0 < header.fps <= 1e4):
+        raise ValueError(f"{header.width}x{header.height} at {header.fps} fps")
 
 
 def read_lines(path: Path, with_discarded: bool = False) -> tuple[list[RecordedFrame], int]:
@@ -188,12 +202,12 @@ def read_lines(path: Path, with_discarded: bool = False) -> tuple[list[RecordedF
     broken = 0
     for line in _complete_lines(path):
         try:
-            values = json.loads(line)
+            values = parse_json(line)
             if "discard_from" in values and not with_discarded:
                 frames = [frame for frame in frames if frame.segment < values["discard_from"]]
             elif "discard_from" not in values:
                 frames.append(_frame(values, path.parent))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, LookupError, TypeError, ArithmeticError) as error:
             broken += 1
             logger.debug("%s: a broken line (%s)", path, error)
     return frames, broken
@@ -212,14 +226,21 @@ def _frame(values: dict, folder: Path) -> RecordedFrame:
     fx, fy, cx, cy = values["K"]
     marks = values["marks"]
     uv, depth = np.array(marks["uv"], float), np.array(marks["depth"], float)
+    picture = Path(values["image"]).name
     if (
         uv.shape != (NUM_JOINTS, 2)
         or depth.shape != (NUM_JOINTS,)
         or values["handedness"] not in ("left", "right")
+        or not isinstance(values["prompt"], str)
     ):
-        raise ValueError("joints or handedness do not fit")
+        raise ValueError("joints, handedness or prompt do not fit")
+    numbers = (fx, fy, cx, cy, values["t"], marks["presence"], marks["handedness_score"], values["sharpness"])
+    if not (np.isfinite(numbers).all() and np.isfinite(uv).all() and np.isfinite(depth).all() and min(fx, fy) > 0):
+        raise ValueError("a number is not finite, or a focal length not positive")
+    if picture in ("", ".."):
+        raise ValueError("the picture's name leads out of the recording")
     return RecordedFrame(
-        image=folder / IMAGES / Path(values["image"]).name,
+        image=folder / IMAGES / picture,
         time=float(values["t"]),
         segment=int(values["segment"]),
         prompt=values["prompt"],
@@ -241,11 +262,17 @@ def _decodes(path: Path) -> bool:
         return False
     if not data.size or data[-2:].tobytes() != _END_OF_JPEG:
         return False
-    return cv2.imdecode(data, cv2.IMREAD_REDUCED_GRAYSCALE_8) is not None
+    try:
+        with quiet_opencv():
+            return cv2.imdecode(data, cv2.IMREAD_REDUCED_GRAYSCALE_8) is not None
+    except cv2.error as error:
+        logger.debug("%s: %s", path, error)
+        return False
 
 
 def _summary(folder: Path) -> dict:
     try:
-        return json.loads((folder / SUMMARY).read_bytes())
+        summary = parse_json((folder / SUMMARY).read_bytes())
+        return summary if isinstance(summary, dict) else {}
     except (OSError, ValueError):  # a recording that was killed early has none
         return {}

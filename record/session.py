@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,8 +13,9 @@ from pathlib import Path
 from ..errors import SemihandError
 from ..progress import Progress
 from ..tracker.camera import Source
-from ..tracker.options import TrackOptions
-from ..tracker.run import open_source, stop_on_signal
+from ..signals import stop_on_signal
+from ..tracker.options import TrackOptions, check_limits
+from ..tracker.run import open_source
 from .quality import Quality
 from .view import VIEWERS, open_view
 from .recorder import Recorder, RecorderConfig, Tools
@@ -36,7 +38,7 @@ class RecordOptions:
     frames: aim for a long file, spread over it. min_frames: fewer are an error. max_frames: pictures looked at.
     """
 
-    camera: int | None = None
+    camera: int | str | None = None
     video: str | None = None
     images: str | None = None
     name: str | None = None
@@ -54,8 +56,9 @@ class RecordOptions:
     max_frames: int | None = None
 
     def __post_init__(self) -> None:
-        """Raises ValueError on options that contradict each other."""
+        """Raises ValueError on numbers that are not sensible, and on options that contradict each other."""
         self.track_options()
+        check_limits(self)
         if self.viewer not in VIEWERS:
             raise ValueError(f"--viewer {self.viewer} is unknown. Known: {', '.join(VIEWERS)}.")
         if self.hand not in (None, "left", "right"):
@@ -78,7 +81,7 @@ class RecordOptions:
     def made_name(self) -> str:
         """The name given, else the file's, else the date."""
         path = self.video or self.images
-        made = re.sub(r"[^\w.-]+", "-", Path(path).resolve().stem).strip("-.") if path else ""
+        made = re.sub(r"[^\w.-]+", "-", Path(os.path.realpath(path)).stem).strip("-.") if path else ""
         return self.name or made or f"{datetime.now():%Y-%m-%d-%H%M%S}"
 
 

@@ -99,9 +99,7 @@ def open_view(kind: str) -> TextView | WindowView:
     if kind not in VIEWERS:
         raise ValueError(f"--viewer {kind} is unknown. Known: {', '.join(VIEWERS)}.")
     if kind == "window" and not display_available():
-        raise SemihandError(
-            "There is no display to open a window on (DISPLAY is not set). Use --viewer none."
-        )
+        raise SemihandError("No window can be opened here. Use --viewer none.")
     return WindowView() if kind != "none" and display_available() else TextView()
 
 

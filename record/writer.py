@@ -141,7 +141,7 @@ class RecordingWriter:
         for path in (self.folder / IMAGES).iterdir():
             if path.name not in names:
                 path.unlink()
-        self._number = 1 + max((int(frame.image.stem) for frame in known), default=-1)
+        self._number = 1 + max((int(frame.image.stem) for frame in known if frame.image.stem.isdecimal()), default=-1)
         self.next_segment = 1 + max((frame.segment for frame in known), default=-1)
         self.last_time = max((frame.time for frame in known), default=None)
         self.kept = len(frames)

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from ..errors import SemihandError
 from ..models.lifting import project
 from ..synth.preview import SUFFIXES, draw_skeleton
+from ..picture_file import write_picture
 from .render import RenderConfig, Shot, TakeRenderer, load_mitsuba
 from .takes import SPLITS, TAKE_FRAMES, draw_take
 
@@ -29,8 +30,7 @@ def preview_sheet(path: Path, count: int = 24, seed: int = 0, config: RenderConf
             tiles.append(tile(renderer.render(index), labels))
     tiles = tiles[:count] + [np.zeros_like(tiles[0])] * (-count % columns)
     lines = [np.concatenate(tiles[i : i + columns], 1) for i in range(0, len(tiles), columns)]
-    if not cv2.imwrite(str(path), np.concatenate(lines, 0)):
-        raise SemihandError(f"The sheet {path} could not be written. Check the space and permissions there.")
+    write_picture(path, np.concatenate(lines, 0))
 
 
 def tile(shot: Shot, labels: bool) -> np.ndarray:

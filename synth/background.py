@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from ..errors import SemihandError
+from ..picture_file import read_picture
 from .materials import SKIN_TONES
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ def load_pictures(folder, longest: int = 720) -> list[np.ndarray]:
     """
     pictures = []
     for path in picture_files(folder):
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        image = read_picture(path)
         if image is None:
             log.warning("%s cannot be read as a picture and is left out.", path)
             continue

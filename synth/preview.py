@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import SemihandError
 from ..tracker.draw import FINGER_COLORS
+from ..picture_file import write_picture
 from .background import load_pictures
 from .scene import Sample, SceneConfig, SceneRenderer
 
@@ -44,5 +45,4 @@ def preview_sheet(path, count: int = 60, seed: int = 0, config: SceneConfig = Sc
     tiles = [_tile(renderer.render(index), index % 3 == 2) for index in range(count)]
     tiles += [np.zeros_like(tiles[0])] * (-count % columns)
     lines = [np.concatenate(tiles[i : i + columns], 1) for i in range(0, len(tiles), columns)]
-    if not cv2.imwrite(str(path), np.concatenate(lines, 0)):
-        raise SemihandError(f"The sheet {path} could not be written. Check the space and permissions there.")
+    write_picture(path, np.concatenate(lines, 0))

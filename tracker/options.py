@@ -7,26 +7,41 @@ from pathlib import Path
 
 from ..outputs.live import LiveOptions
 from .draw import Look
+import math
+from collections.abc import Sequence
+from dataclasses import fields
+from ..paths import same_file, shown
 from .video import CODECS
 from .viewer import VIEWERS
 
 DEVICES = ("auto", "cuda", "cpu")
+#: Smallest and largest value of every number; what lies outside is a slip of the keyboard.
+LIMITS = {
+    "width": (1, 16384),
+    "height": (1, 16384),
+    "fps": (0.1, 1000),
+    "threads": (1, 256),
+    "hands": (1, 8),
+    "focal": (1, 1e6),
+    "max_frames": (1, 10**9),
+}
 
 
 @dataclass(frozen=True)
 class TrackOptions:
     """What to track, with what, and where to. At most one of camera, video and images; none of them is camera 0.
 
-    width, height pixels and fps are asked of a camera; with images, fps says that they are frames at that rate.
+    camera: a number, a device's path, part of its name, or an address (rtsp://, http://). images: a folder, a pattern,
+    a picture, or several. width, height pixels and fps are asked of a camera; with images, fps says that they are frames at that rate.
     model: a name or a file, None for the default model; follow: take over what it stands for whenever that changes.
     focal: the camera's focal length in pixels where known. compare: a second model beside the first one, in window and
     video. save_images: a folder. live: the programs that hands are sent to. show: parts of the overlay, see
     `draw.Look.of`. fast: films run as fast as they can.
     """
 
-    camera: int | None = None
+    camera: int | str | None = None
     video: str | None = None
-    images: str | None = None
+    images: str | Sequence[str] | None = None
     width: int | None = None
     height: int | None = None
     fps: float | None = None
@@ -51,7 +66,8 @@ class TrackOptions:
     max_frames: int | None = None
 
     def __post_init__(self) -> None:
-        """Raises ValueError on options that contradict each other."""
+        """Raises ValueError on numbers outside LIMITS, and on options that contradict each other."""
+        check_limits(self)
         given = [name for name in ("camera", "video", "images") if getattr(self, name) is not None]
         if len(given) > 1:
             raise ValueError(f"--{' and --'.join(given)} exclude each other: name one source.")
@@ -79,23 +95,36 @@ class TrackOptions:
             raise ValueError(
                 f"--save-video {self.save_video}: known endings are {known}. For pictures: --save-images DIR."
             )
-        if self.save_images and self.images and _same_folder(self.save_images, self.images):
+        inputs = [self.images] if isinstance(self.images, str) else [*(self.images or ())]
+        if self.save_images and any(_same_folder(self.save_images, pictures) for pictures in inputs):
             raise ValueError(
-                f"--save-images {self.save_images} would overwrite the input {self.images}. Name another folder."
+                f"--save-images {shown(self.save_images)} would overwrite the input {shown(inputs[0])}. Name another folder."
             )
-        used = {Path(path).resolve(): f"the input {path}" for path in (self.video, self.images) if path}
+        used = [(path, f"the input {shown(path)}") for path in (self.video, *inputs) if path]
         for option in ("save_video", "jsonl", "csv", "npz"):
             path = getattr(self, option)
             if path is None or path == "-":
                 continue
-            if Path(path).resolve() in used:
-                raise ValueError(
-                    f"--{option.replace('_', '-')} {path} would overwrite {used[Path(path).resolve()]}."
-                )
-            used[Path(path).resolve()] = f"--{option.replace('_', '-')}"
+            name = f"--{option.replace('_', '-')}"
+            held = next((what for other, what in used if same_file(path, other)), None)
+            if held:
+                raise ValueError(f"{name} {shown(path)} would overwrite {held}.")
+            used.append((path, name))
 
 
 def _same_folder(folder: str, pictures: str) -> bool:
     """Whether `folder` is that of the pictures, or of the one picture."""
     path = Path(pictures).resolve()
     return Path(folder).resolve() in (path, path.parent if path.is_file() else path)
+
+
+def check_limits(options) -> None:
+    """Raises ValueError on a number of a dataclass that is not finite or outside LIMITS."""
+    for name in (field.name for field in fields(options)):
+        value = getattr(options, name)
+        if value is None or name not in LIMITS:
+            continue
+        low, high = LIMITS[name]
+        if not (math.isfinite(value) and low <= value <= high):
+            option = "f" if name == "focal" else name.replace("_", "-")
+            raise ValueError(f"--{option} {value} is no sensible value; it goes from {low:g} to {high:g}.")

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import signal
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -20,6 +18,7 @@ from ..outputs.record import camera_record, header
 from ..outputs.writer import Writer
 from . import open as opening
 from .camera import Source
+from ..signals import stop_on_signal
 from .files import Pictures, VideoFile
 from .follow import Follower, Stamp, stamp
 from .options import TrackOptions
@@ -35,6 +34,9 @@ from .viewer import WindowConfig, open_viewer
 
 logger = logging.getLogger(__name__)
 
+#: Rate of the overlay of a video that has none of its own.
+_UNEVEN_FPS = 60.0
+
 
 def track(options: TrackOptions) -> Summary:
     """Track until the source ends, the user stops, or `max_frames` is reached; all files are closed then.
@@ -42,9 +44,9 @@ def track(options: TrackOptions) -> Summary:
     Raises SemihandError with one sentence on whatever a user can cause; what was written until then stays readable.
     """
     with ExitStack() as stack:
-        stopped = stack.enter_context(stop_on_signal())
         running = stamp(options.model) if options.follow else None
         source, trackers = _open_all(options, stack)
+        stopped = stack.enter_context(stop_on_signal())
         run = _Run(options, source, trackers, stack, stopped)
         if options.follow:
             run.follow(running, stack)
@@ -64,27 +66,6 @@ def track(options: TrackOptions) -> Summary:
     for writer in run.writers:  # closed by now: what they tell is all there is
         run.summary.notes += writer.notes()
     return run.summary
-
-
-@contextmanager
-def stop_on_signal() -> Iterator[Callable[[], bool]]:
-    """Yields a function that says whether Ctrl-C (or SIGTERM) came. The first one asks, the second one interrupts."""
-    asked = threading.Event()
-
-    def ask(signum, _frame) -> None:
-        if asked.is_set():
-            raise KeyboardInterrupt
-        asked.set()
-
-    if threading.current_thread() is not threading.main_thread():  # signals belong to the main thread
-        yield asked.is_set
-        return
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked.is_set
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _progress(source: Source, max_frames: int | None):
@@ -121,14 +102,15 @@ def open_source(options: TrackOptions) -> Source:
         return VideoFile(options.video)
     if options.images is not None:
         return Pictures(options.images, options.fps)
-    return opening.open_source(options.camera or 0, width=options.width, height=options.height, fps=options.fps)
+    return opening.open_source(0 if options.camera is None else options.camera, width=options.width, height=options.height, fps=options.fps)
 
 
 def _open_newer(options: TrackOptions, path: Path):
     from ..models.verify import check_runs
 
     model = opening.open_warm_model(str(path), options.device, options.hands, options.threads)
-    check_runs(model)
+    for batch in (options.hands, 1):
+        check_runs(model, batch)
     return model
 
 
@@ -153,8 +135,9 @@ class _Run:
         self.viewer = open_viewer(options.viewer, _window_config(options, source, self._look), stopped)
         stack.callback(self.viewer.close)
         self._stills = _opened(stack, options.save_images, StillsFolder)
+        source.stop_when = lambda: stopped() or not self.viewer.idle()
         self._video = _opened(
-            stack, options.save_video, lambda path: VideoSink(path, source.fps, source.live)
+            stack, options.save_video, lambda path: _video_sink(path, source)
         )
         kinds = ((JsonlWriter, options.jsonl), (CsvWriter, options.csv), (NpzWriter, options.npz))
         self.writers: list[Writer] = [_opened(stack, path, kind) for kind, path in kinds if path is not None]
@@ -256,6 +239,12 @@ def _window_config(options: TrackOptions, source: Source, look: Look) -> WindowC
         one_by_one=source.independent and not options.fast,
         rewinds=not source.live and not options.writes,
     )
+
+
+def _video_sink(path: str, source: Source) -> VideoSink:
+    """A video in which every picture stands at its own time; a pause of a camera is cut out, a file's is kept."""
+    fps = source.fps if source.even else max(source.fps, _UNEVEN_FPS)
+    return VideoSink(path, fps, by_time=not source.independent, longest_gap=1.0 if source.live else 10.0)
 
 
 def _opened(stack: ExitStack, path, open_it: Callable):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import cv2
 import numpy as np
 
 from ..errors import SemihandError
-from .camera import quiet_opencv
+from ..paths import plain_name, shown
+from .find_camera import quiet_opencv
 
 logger = logging.getLogger(__name__)
 
@@ -27,25 +29,24 @@ _RESERVE_BYTES = 8_000_000
 _CHECK_EVERY = 15
 #: Longer side of a video's pictures at most: codecs and players have limits, and memory too.
 _MAX_SIDE = 3840
-#: Longest stretch of seconds that is filled with the last picture; what is longer was a pause.
-_LONGEST_GAP = 1.0
 
 
 class VideoSink:
     """Writes pictures of any size at a fixed rate; the first one sets the size."""
 
-    def __init__(self, path: str, fps: float, by_time: bool = False) -> None:
-        """by_time: pictures come at irregular times (a live camera) and are repeated or left out to keep time.
+    def __init__(self, path: str, fps: float, by_time: bool = False, longest_gap: float = 1.0) -> None:
+        """by_time: pictures come at irregular times and are repeated or left out to keep time.
 
-        Raises SemihandError when there is no codec for the suffix or the file cannot be made.
+        longest_gap: longest stretch of seconds that is filled with the last picture; what is longer was a pause, or a
+        broken time stamp. Raises SemihandError when there is no codec for the suffix or the file cannot be made.
         """
         self._path = Path(path)
         if self._path.suffix.lower() not in CODECS:
             raise SemihandError(
-                f"{path}: no codec for this kind of video. Known endings: {', '.join(CODECS)}."
+                f"{shown(path)}: no codec for this kind of video. Known endings: {', '.join(CODECS)}."
             )
         _check_writable(self._path)
-        self._fps, self._by_time = fps, by_time
+        self._fps, self._by_time, self._longest_gap = fps, by_time, longest_gap
         self._writer: cv2.VideoWriter | None = None
         self._size = (0, 0)
         self._written, self._start = 0, 0.0
@@ -72,19 +73,19 @@ class VideoSink:
             self._writer.write(self._last)
         self._writer.release()
         self._writer = None
-        with quiet_opencv():
-            check = cv2.VideoCapture(str(self._path))
-        opened = check.isOpened()
-        check.release()
+        with quiet_opencv(), plain_name(self._path) as name:
+            check = cv2.VideoCapture(name)
+            opened = check.isOpened()
+            check.release()
         if not opened:
             raise SemihandError(
-                f"The video {self._path} was not written completely. Make room on the disk and start again."
+                f"The video {shown(self._path)} was not written completely. Make room on the disk and start again."
             )
 
     def _due(self, time: float) -> int:
         """How often the picture before this one is shown until `time`."""
         slots = round((time - self._start) * self._fps) - self._written
-        limit = max(round(_LONGEST_GAP * self._fps), 1)
+        limit = max(round(self._longest_gap * self._fps), 1)
         if slots > limit:
             self._start += (slots - limit) / self._fps
         return min(max(slots, 0), limit)
@@ -95,15 +96,13 @@ class VideoSink:
         # Codecs want even numbers, and some a size that shows something.
         self._size = max(int(width * scale) // 2 * 2, 16), max(int(height * scale) // 2 * 2, 16)
         for codec in CODECS[self._path.suffix.lower()]:
-            with quiet_opencv():
-                writer = cv2.VideoWriter(
-                    str(self._path), cv2.VideoWriter.fourcc(*codec), self._fps, self._size
-                )
+            with quiet_opencv(), plain_name(self._path) as name:
+                writer = cv2.VideoWriter(name, cv2.VideoWriter.fourcc(*codec), self._fps, self._size)
             if writer.isOpened():
                 self._writer = writer
                 return
         raise SemihandError(
-            f"{self._path}: this OpenCV cannot write such a video of {width}x{height} pixels. Try an .avi file."
+            f"{shown(self._path)}: this OpenCV cannot write such a video of {width}x{height} pixels. Try an .avi file."
         )
 
     def _check_space(self) -> None:
@@ -112,7 +111,7 @@ class VideoSink:
             frames = self._written
             self.close()
             raise SemihandError(
-                f"The disk with {self._path} is full ({free / 1e6:.1f} MB left): the video ends after {frames} frames. "
+                f"The disk with {shown(self._path)} is full ({free / 1e6:.1f} MB left): the video ends after {frames} frames. "
                 "Make room and start again."
             )
 
@@ -120,14 +119,16 @@ class VideoSink:
 def _check_writable(path: Path) -> None:
     if not path.parent.is_dir():
         raise SemihandError(
-            f"{path} cannot be written: the folder {path.parent} does not exist. Create it first."
+            f"{shown(path)} cannot be written: the folder {shown(path.parent)} does not exist. Create it first."
         )
-    existed = path.exists()
+    existed = os.path.lexists(path)
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise SemihandError(f"{shown(path)} is no file; a video cannot be written there. Choose another name.")
     try:
         path.open("ab").close()
     except OSError as error:
         raise SemihandError(
-            f"{path} cannot be written: {error.strerror}. Choose a place where you may write."
+            f"{shown(path)} cannot be written: {error.strerror}. Choose a place where you may write."
         ) from error
     if not existed:
         path.unlink()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from .scene import Scene
 from .text import plate, plate_size, text_height
 from .types import Frame
 from .window import Pace, Screen
+from .display import display_trouble
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +70,10 @@ class Viewer(ABC):
     def show(self, frame: Frame, scene: Scene) -> bool:
         """Show one frame. False when the user wants to stop."""
 
+    def idle(self) -> bool:
+        """Called while no picture comes. False when the user wants to stop."""
+        return True
+
     def close(self) -> None:
         """Take the window down."""
 
@@ -112,6 +116,9 @@ class Window(Viewer):
         go_on = go_on and self._stay()
         self.waited_ms = (drawing - begun + self._clock() - drawn) * 1e3
         return go_on
+
+    def idle(self) -> bool:
+        return self._scene is None or self._react(self._screen.command(1)) is not False
 
     def close(self) -> None:
         self._screen.close()
@@ -286,17 +293,15 @@ def open_viewer(
         return RerunViewer()
     if kind == "none":
         return NoViewer()
-    if not display_available():
-        if kind == "window":
-            raise SemihandError(
-                "There is no display to open a window on (DISPLAY is not set). Use --viewer none."
-            )
-        logger.info("No display: running without a window.")
+    trouble = display_trouble()
+    if trouble and kind == "window":
+        raise SemihandError(f"{trouble} Use --viewer none.")
+    if trouble:
+        logger.info("%s Running without a window.", trouble)
         return NoViewer()
     return Window(config, stopped=stopped)
 
 
 def display_available() -> bool:
-    """Whether a window can open: always on Windows and macOS; elsewhere where there is an X display."""
-    # OpenCV's windows speak X11 only; a Wayland desktop sets DISPLAY too, for programs like this one.
-    return sys.platform in ("win32", "darwin", "cygwin") or bool(os.environ.get("DISPLAY"))
+    """Whether a window can open."""
+    return display_trouble() is None

@@ -12,6 +12,7 @@ from ..models.decode import decode
 from ..models.network import Hourglass, normalise
 from ..synth.cache import Cache
 from ..synth.preview import FINGER_COLORS, draw_skeleton
+from ..picture_file import write_picture
 from .augment import prepare
 from .batches import fetch
 
@@ -99,4 +100,4 @@ def contact_sheet(network: Hourglass, cache: Cache, path, worst: np.ndarray, dev
         tiles.append(tile)
     tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % columns)
     lines = [np.concatenate(tiles[i : i + columns], 1) for i in range(0, len(tiles), columns)]
-    cv2.imwrite(str(path), np.concatenate(lines, 0))
+    write_picture(path, np.concatenate(lines, 0))

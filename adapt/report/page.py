@@ -44,7 +44,7 @@ def write_report(folder: str | Path) -> Path:
     path = run.folder / REPORT_NAME
     html = page(f"Adaptation {_text(run.run.get('name')) or run.folder.name}", _sections(run))
     with atomic_file(path) as candidate:
-        candidate.write_text(html, encoding="utf-8")
+        candidate.write_text(html, encoding="utf-8", errors="backslashreplace")
     return path
 
 

@@ -15,6 +15,7 @@ from .predict import Prediction
 from ...tracker.draw import FINGER_COLORS
 from ...tracker.text import plate
 from .run import FrameResult, Result
+from ...picture_file import write_picture
 
 #: True joints are white, predicted ones have their finger's colour.
 _TRUE, _CROP, _MISSED = (255, 255, 255), (150, 150, 150), (60, 60, 255)
@@ -38,11 +39,11 @@ def write_overlays(
     for row in result.per_frame:
         frame, prediction = sequence.frames[row.index], predictions[row.index]
         image = frame.read()
-        _write(folder / f"{row.index:06d}.jpg", draw(*_enlarged(image), frame, prediction))
+        write_picture(folder / f"{row.index:06d}.jpg", draw(*_enlarged(image), frame, prediction))
         if row.index in worst:
             tiles[row.index] = _tile(image, frame, prediction, row)
     sheet = folder / "sheet.png"
-    _write(sheet, _grid([tiles[row.index] for row in by_error(result)[:_SHEET_TILES]]))
+    write_picture(sheet, _grid([tiles[row.index] for row in by_error(result)[:_SHEET_TILES]]))
     return sheet
 
 
@@ -130,8 +131,3 @@ def _grid(tiles: list[np.ndarray]) -> np.ndarray:
         v, u = i // columns * _TILE, i % columns * _TILE
         sheet[v : v + _TILE, u : u + _TILE] = tile
     return sheet
-
-
-def _write(path: Path, image: np.ndarray) -> None:
-    if not cv2.imwrite(str(path), image):
-        raise SemihandError(f"Could not write {path}: no space left or no permission?")

@@ -44,7 +44,7 @@ GLOSSARY = (
 def write_evaluation(file: str | Path, record: dict, examples: Sequence[Example] = ()) -> Path:
     """Write the page; record: as `evaluate.report.record`. Raises SemihandError where it can't be written."""
     try:
-        Path(file).write_text(evaluation_page(record, examples), encoding="utf-8")
+        Path(file).write_text(evaluation_page(record, examples), encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise SemihandError(f"Could not write {file}: {error.strerror}.") from error
     return Path(file)

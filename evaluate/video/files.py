@@ -20,6 +20,7 @@ import numpy as np
 
 from ...errors import SemihandError
 from .measures import Hands
+from ...paths import same_file
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ def check_folder(folder: Path, video: Path) -> None:
         raise SemihandError(
             f"{folder} holds {', '.join(held)} of something else, which the report would replace. Choose another --out."
         )
-    if any((folder / name).resolve() == video.resolve() for name in NAMES):
+    if any(same_file(folder / name, video) for name in NAMES):
         raise SemihandError(f"The report would replace the video {video} itself. Choose another --out.")
 
 
@@ -78,7 +79,7 @@ def fresh_report(folder: Path) -> Iterator[Path]:
 
 def write_measures(path: Path, document: dict) -> None:
     """The document as JSON; never NaN: what could not be measured is null, with the reason under `absent`."""
-    path.write_text(to_json(document) + "\n", encoding="utf-8")
+    path.write_text(to_json(document) + "\n", encoding="utf-8", errors="backslashreplace")
 
 
 def to_json(document: dict) -> str:

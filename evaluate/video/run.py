@@ -13,10 +13,11 @@ import numpy as np
 
 from ... import provenance
 from ...errors import SemihandError
+from ...paths import shown
 from ...progress import Progress
+from ...signals import stop_on_signal
 from ...tracker.files import VideoFile
 from ...tracker.open import HandTracker
-from ...tracker.run import stop_on_signal
 from . import files
 from .figures import FIGURES, text_table
 from .measures import (
@@ -150,7 +151,7 @@ def _video_record(path: Path, source: VideoFile, times: Sequence[float], size: t
     with open(path, "rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _sha256(file)
     return {
-        "name": path.name, "sha256": sha256, "width": size[0], "height": size[1], "frames": len(times),
+        "name": shown(path.name), "sha256": sha256, "width": size[0], "height": size[1], "frames": len(times),
         "frames_of_file": source.count, "fps": round(source.fps, 3), "variable_rate": varies,
         "seconds": round(float(times[-1] - times[0] + usual), 4),
     }  # fmt: skip
@@ -223,7 +224,7 @@ def _write(folder: Path, document: dict, watched: Sequence[Watched], times: Sequ
         tables[one.name] = hands, _columns(one, hands, shaking), one.ms
     files.write_measures(folder / files.MEASURES, document)
     files.write_frames(folder / files.FRAMES, times, tables)
-    (folder / files.PAGE).write_text(video_page(document, np.asarray(times), runs), encoding="utf-8")
+    (folder / files.PAGE).write_text(video_page(document, np.asarray(times), runs), encoding="utf-8", errors="backslashreplace")
 
 
 def _columns(one: Watched, hands: Hands, shaking: Jitter) -> dict[str, np.ndarray]:

@@ -1,8 +1,11 @@
-"""Webcam, video file and pictures as sources of frames, and every bad input in one sentence."""
+"""Video file and pictures as sources of frames, and every bad input in one sentence."""
 
 import logging
+import os
 import struct
-import time
+import sys
+import threading
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,9 +13,12 @@ import pytest
 from numpy.testing import assert_allclose
 
 from semihand.errors import SemihandError
-from semihand.tracker import camera as camera_module
-from semihand.tracker.camera import CameraConfig, Webcam, find_cameras, to_bgr8
+from semihand.paths import plain_name
+from semihand.tracker import files as files_module
+from semihand.tracker.camera import to_bgr8
 from semihand.tracker.files import Pictures, VideoFile, natural_key
+from semihand.picture_file import write_picture
+from semihand.tracker.video import VideoSink
 
 PICTURE = np.random.default_rng(0).integers(0, 255, (12, 16, 3), np.uint8)
 
@@ -70,6 +76,9 @@ class FakeVideo:
     def read(self):
         self.index += 1
         return (True, PICTURE) if self.index < len(self.stamps) else (False, None)
+
+    def release(self):
+        """Nothing is open."""
 
     def get(self, prop):
         stamp = self.stamps[max(self.index, 0)] if self.index < len(self.stamps) else 0
@@ -254,111 +263,167 @@ def test_to_bgr8_copies_nothing_without_need_and_refuses_nonsense():
             to_bgr8(bad)
 
 
-# ---- webcam
+# ---- names and kinds as people have them
 
-
-class FakeCapture:
-    """A camera: delivers pictures with its running number at `rate`, up to `limit`. Class-wide: which ones exist."""
-
-    present = {0: {}}
-    opened: list = []
-
-    def __init__(self, index, backend=0):
-        self.settings = {cv2.CAP_PROP_FOURCC: 0}
-        self.behaviour = self.present.get(index)
-        self.count, self.released = 0, False
-        FakeCapture.opened.append(self)
-
-    def isOpened(self):
-        return self.behaviour is not None
-
-    def set(self, prop, value):
-        self.settings[prop] = value
-        return True
-
-    def get(self, prop):
-        return self.settings.get(prop, 0)
-
-    def grab(self):
-        time.sleep(self.behaviour.get("period", 0.005))
-        self.count += 1
-        return self.count <= self.behaviour.get("limit", 10**9)
-
-    def retrieve(self):
-        return True, np.full((48, 64, 3), self.count % 256, np.uint8)
-
-    def release(self):
-        self.released = True
+ODD = b"l\xfcn"
 
 
 @pytest.fixture
-def cameras(monkeypatch):
-    FakeCapture.present, FakeCapture.opened = {0: {}}, []
-    monkeypatch.setattr(camera_module.cv2, "VideoCapture", FakeCapture)
-    monkeypatch.setattr(camera_module, "CAMERA_TIMEOUT", 0.3)
-    return FakeCapture
+def odd(tmp_path):
+    """odd(ending): a path whose name is no UTF-8."""
+    if sys.platform in ("win32", "darwin"):
+        pytest.skip("names are always Unicode on this system")
+    return lambda ending: Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + ODD + ending.encode()))
 
 
-def test_webcam_gives_the_newest_picture_with_its_time(cameras, caplog):
-    with caplog.at_level(logging.INFO), Webcam(CameraConfig(0, 320, 240, 15)) as source:
-        frames = source.frames()
-        first = next(frames)
-        time.sleep(0.1)
-        second = next(frames)
-        assert source.latency_ms(second) < 60
-    assert (first.index, second.index) == (0, 1)
-    assert second.image[0, 0, 0] - first.image[0, 0, 0] > 5
-    assert 0.05 < second.time - first.time < 0.5
-    assert any("pictures skipped for newer ones" in note for note in source.notes())
-    assert "asked for 320x240 at 15 fps, delivers 64x48 at 15 fps (MJPG)" in caplog.text
-    assert cameras.opened[0].released
-    assert source.live
+@pytest.mark.parametrize("ending", [".mp4", ".avi", ".mkv"])
+def test_names_that_are_no_utf8_are_read_and_written(odd, tmp_path, ending):
+    sink = VideoSink(str(odd(ending)), 25.0)
+    for index in range(5):
+        sink.write(np.full((48, 64, 3), 40 * index, np.uint8), index / 25)
+    sink.close()
+    assert odd(ending).stat().st_size > 0
+    source = VideoFile(odd(ending))
+    assert len(list(source.frames())) == 5
+    assert source.name.endswith(r"l\xfcn" + ending)
+    write_picture(odd(".png"), PICTURE)
+    pictures = Pictures(odd(".png"))
+    assert [frame.name for frame in pictures.frames()] == [r"l\xfcn.png"]
+    (tmp_path / "no.mp4").write_bytes(b"text")
+    os.replace(tmp_path / "no.mp4", odd(".mov"))
+    with pytest.raises(SemihandError, match=r"l\\xfcn\.mov is not a video"):
+        VideoFile(odd(".mov"))
 
 
-def test_webcam_is_asked_for_what_was_wanted(cameras):
-    Webcam(CameraConfig(0, 320, 240, 15)).close()
-    settings = cameras.opened[0].settings
-    assert settings[cv2.CAP_PROP_FOURCC] == cv2.VideoWriter.fourcc(*"MJPG")
-    assert [settings[p] for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FPS)] == [
-        320,
-        240,
-        15,
-    ]
+def test_a_name_that_opencv_could_not_take_goes_by_a_link_that_is_gone_afterwards(odd, tmp_path):
+    odd(".mp4").touch()
+    with plain_name(odd(".mp4")) as name:
+        assert name.isascii() and name.endswith(".mp4") and os.path.samefile(name, odd(".mp4"))
+    assert not os.path.lexists(name)
+    with plain_name(tmp_path / "grün.mp4") as name:
+        assert name == str(tmp_path / "grün.mp4")
 
 
-def test_no_such_camera_names_those_there_are(cameras, monkeypatch, tmp_path):
-    cameras.present = {0: {}, 2: {}}
-    monkeypatch.setattr(camera_module.sys, "platform", "win32")
-    assert find_cameras() == [0, 2]
-    with pytest.raises(SemihandError, match=r"Camera 1 did not open\. Cameras found: 0, 2\. Try --camera 0"):
-        Webcam(CameraConfig(1))
-    cameras.present = {}
-    with pytest.raises(SemihandError, match="Camera 0 did not open. No camera was found.*--video FILE"):
-        Webcam(CameraConfig(0))
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a permission there")
+def test_links_in_a_circle_and_into_nothing(tmp_path):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "dead").symlink_to(tmp_path / "nothing")
+    for name in ("loop", "dead"):
+        for source in (VideoFile, Pictures):
+            with pytest.raises(SemihandError, match=f"{name} is a link that leads nowhere"):
+                source(tmp_path / name)
 
 
-def test_busy_camera(cameras):
-    cameras.present = {0: {"limit": 0}}
-    with (
-        Webcam(CameraConfig(0)) as source,
-        pytest.raises(SemihandError, match="no picture within.*Another program"),
-    ):
-        next(source.frames())
+@pytest.mark.parametrize("address", ["rtsp://127.0.0.1:1/x", "http://me:secret@host/v?key=secret"])
+def test_an_address_is_no_file(address):
+    with pytest.raises(SemihandError, match="is an address, not a file. .*--camera") as caught:
+        VideoFile(address)
+    assert "secret" not in str(caught.value) and "://" in str(caught.value)
 
 
-def test_unplugged_camera(cameras):
-    cameras.present = {0: {"limit": 3}}
-    taken = 0
-    with (
-        Webcam(CameraConfig(0)) as source,
-        pytest.raises(SemihandError, match="stopped delivering pictures after 3"),
-    ):
-        for _ in source.frames():
-            taken += 1
-    assert 1 <= taken <= 3
+@pytest.mark.skipif(not Path("/dev/null").exists(), reason="no devices as files on this system")
+def test_devices_and_pictures_are_no_videos(tmp_path):
+    with pytest.raises(SemihandError, match="is a device, not a video file.*--camera /dev/null"):
+        VideoFile("/dev/null")
+    write_picture(tmp_path / "a.png", PICTURE)
+    with pytest.raises(SemihandError, match=r"a\.png is a picture, not a video. Use --images"):
+        VideoFile(tmp_path / "a.png")
 
 
-@pytest.mark.parametrize("values", [{"index": -1}, {"width": 0}, {"fps": 0.0}])
-def test_refuses_senseless_camera_configurations(values):
-    with pytest.raises(ValueError, match="A camera needs"):
-        CameraConfig(**values)
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes as files on this system")
+def test_a_pipe_is_read_as_it_comes(tmp_path):
+    data = write_video(tmp_path / "a.avi", codec="MJPG").read_bytes()
+    os.mkfifo(tmp_path / "pipe.avi")
+    writer = threading.Thread(target=(tmp_path / "pipe.avi").write_bytes, args=(data,), daemon=True)
+    writer.start()
+    source = VideoFile(tmp_path / "pipe.avi")
+    assert len(list(source.frames())) == 20 and source.even
+    writer.join(10)
+
+
+def test_what_a_folder_leaves_out_is_told_by_kind(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(files_module, "heic_readable", lambda: False)
+    write_picture(tmp_path / "b.png", PICTURE)
+    for name in ("a.heic", "c.heic", "notes.txt", ".hidden", "README"):
+        (tmp_path / name).touch()
+    (tmp_path / "x.png").mkdir()
+    (tmp_path / "y.png").symlink_to(tmp_path / "none")
+    source = Pictures(tmp_path)
+    assert [frame.name for frame in source.frames()] == ["b.png"]
+    told = (
+        "left out: 2 .heic (pip install pillow-heif), 1 .txt, 1 broken link, 1 file without an ending, 1 folder"
+    )
+    assert source.notes() == [told] and told in caplog.text
+    (tmp_path / "b.png").unlink()
+    with pytest.raises(SemihandError, match=r"No picture in .*Left out: 2 \.heic \(pip install"):
+        Pictures(tmp_path)
+    with pytest.raises(SemihandError, match=r"a\.heic needs pillow-heif"):
+        Pictures(tmp_path / "a.heic")
+
+
+def test_patterns_and_several_names(tmp_path):
+    for name in ("img2.png", "img10.png", "img1.png", "other.jpg"):
+        write_picture(tmp_path / name, PICTURE)
+    source = Pictures(str(tmp_path / "img*.png"))
+    assert [frame.name for frame in source.frames()] == ["img1.png", "img2.png", "img10.png"]
+    source = Pictures([tmp_path / "other.jpg", tmp_path / "img2.png"])
+    assert [frame.name for frame in source.frames()] == ["other.jpg", "img2.png"]
+    assert source.name == "2 pictures"
+    with pytest.raises(SemihandError, match="Nothing matches .*none"):
+        Pictures(str(tmp_path / "none*.png"))
+    with pytest.raises(SemihandError, match=r"gone\.png does not exist"):
+        Pictures([tmp_path / "img1.png", tmp_path / "gone.png"])
+    (tmp_path / "set [1]").mkdir()
+    write_picture(tmp_path / "set [1]" / "a.png", PICTURE)
+    assert Pictures(str(tmp_path / "set [1]")).count == 1
+
+
+@pytest.mark.parametrize("fps", [float("inf"), float("nan"), -1.0, 1e9])
+def test_senseless_rates_of_pictures(tmp_path, fps):
+    write_picture(tmp_path / "a.png", PICTURE)
+    with pytest.raises(ValueError, match="cannot be filmed"):
+        Pictures(tmp_path / "a.png", fps)
+
+
+@pytest.mark.skipif(not hasattr(cv2, "imwriteanimation"), reason="this OpenCV writes no animations")
+@pytest.mark.parametrize("ending", [".webp", ".gif"])
+def test_an_animation_is_a_video_with_its_own_times_and_its_first_picture_is_a_picture(tmp_path, ending):
+    path = tmp_path / f"a{ending}"
+    animation = cv2.Animation()
+    animation.frames = [np.full((30, 40, 3), shade, np.uint8) for shade in (0, 80, 160, 240)]
+    animation.durations = np.array([100, 200, 300, 400])
+    cv2.imwriteanimation(str(path), animation)
+    source = VideoFile(path)
+    frames = list(source.frames())
+    assert_allclose([frame.time for frame in frames], [0, 0.1, 0.3, 0.6])
+    assert_allclose([frame.image.mean() for frame in frames], [0, 80, 160, 240], atol=6)
+    assert not source.even
+    assert next(Pictures(path).frames()).image.shape == (30, 40, 3)
+
+
+def test_heic(tmp_path):
+    pillow_heif = pytest.importorskip("pillow_heif")
+    picture = np.zeros((30, 40, 3), np.uint8)
+    picture[:, :20] = (10, 20, 250)
+    pillow_heif.from_bytes("BGR", (40, 30), picture.tobytes()).save(tmp_path / "a.heic", quality=100)
+    (tmp_path / "b.heic").write_bytes(b"no picture")
+    source = Pictures(tmp_path)
+    (frame,) = source.frames()
+    assert_allclose(frame.image, picture, atol=12)
+    assert source.unreadable == 1
+
+
+def test_a_video_of_uneven_rate_is_seen_as_such(tmp_path, monkeypatch):
+    assert VideoFile(write_video(tmp_path / "a.mp4")).even
+    assert not faked(tmp_path, monkeypatch, [0, 10, 20, 500, 900, 4000], fps=4.0).even
+
+
+def test_the_overlay_of_an_uneven_video_keeps_its_times(tmp_path):
+    """A white picture at 0.5 s of frames at 0, 10, 20, 500, 1000 and 4000 ms stands there in the overlay too."""
+    sink = VideoSink(str(tmp_path / "o.avi"), 60.0, by_time=True, longest_gap=10.0)
+    for index, time in enumerate((0.0, 0.01, 0.02, 0.5, 1.0, 4.0)):
+        sink.write(np.full((48, 64, 3), 255 if index == 3 else 0, np.uint8), time)
+    sink.close()
+    bright = [frame.time for frame in VideoFile(tmp_path / "o.avi").frames() if frame.image.mean() > 128]
+    assert_allclose([bright[0], bright[-1]], [0.5, 1.0], atol=0.02)
+    assert_allclose(VideoFile(tmp_path / "o.avi").count / 60, 4.0, atol=0.05)

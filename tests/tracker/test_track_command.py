@@ -316,16 +316,16 @@ def test_no_camera(models, monkeypatch):
 
 
 def _no_camera(config):
-    raise SemihandError(f"Camera {config.index} did not open.")
+    raise SemihandError(f"Camera {config.index or 0} did not open.")
 
 
 def test_no_display(models, pictures, monkeypatch, caplog):
     monkeypatch.delenv("DISPLAY", raising=False)
-    monkeypatch.setattr("semihand.tracker.viewer.sys.platform", "linux")
+    monkeypatch.setattr("semihand.tracker.display.sys.platform", "linux")
     assert "no display" in str(command("--images", pictures, "--viewer", "window").exception)
     with caplog.at_level(logging.INFO):
         assert command("--images", pictures).exit_code == 0
-    assert "No display: running without a window." in caplog.text
+    assert "There is no display to open a window on (DISPLAY is not set). Running without a window." in caplog.text
 
 
 def test_help_shows_examples_and_every_option():

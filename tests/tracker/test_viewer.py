@@ -95,6 +95,14 @@ def test_quit(screen, opened, key):
     assert not show(opened())
 
 
+def test_keys_and_closing_work_while_no_picture_comes(screen, opened):
+    window = opened()
+    assert window.idle(), "before the first picture nothing is there to close"
+    assert window.show(frame(), scene()) and window.idle()
+    screen.keys = ["q"]
+    assert not window.idle()
+
+
 def test_closing_the_window_quits(screen, opened):
     screen.visible = 0.0
     assert not show(opened())
@@ -284,8 +292,7 @@ def test_resizing_keeps_the_pictures_shape(screen, opened, size):
 
 
 def test_no_display(monkeypatch, caplog):
-    monkeypatch.setattr(viewer.sys, "platform", "linux")
-    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.setattr(viewer, "display_trouble", lambda: "DISPLAY is not set.")
     assert isinstance(open_viewer("auto"), NoViewer)
     with pytest.raises(SemihandError, match="DISPLAY is not set.*--viewer none"):
         open_viewer("window")
@@ -293,7 +300,7 @@ def test_no_display(monkeypatch, caplog):
 
 
 def test_display(monkeypatch, screen):
-    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr(viewer, "display_trouble", lambda: None)
     assert isinstance(open_viewer("auto"), Window)
     assert isinstance(open_viewer("window"), Window)
     with pytest.raises(ValueError, match="Unknown viewer 'hologram'"):
@@ -305,7 +312,7 @@ def test_opencv_without_windows(monkeypatch):
         raise cv2.error("not implemented")
 
     monkeypatch.setattr(window_module.cv2, "namedWindow", fail)
-    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr(viewer, "display_trouble", lambda: None)
     with pytest.raises(SemihandError, match="without windows"):
         open_viewer("window")
 
