@@ -1,11 +1,11 @@
 """semihand: real-time hand tracking that adapts to your hands (SemiHand, Yang, Chen and Yao, ICCV 2021).
 
-    from semihand import HandTracker, open_source
+from semihand import HandTracker, open_source
 
-    with HandTracker() as tracker, open_source(0) as source:
-        for frame, hands in tracker.track(source):
-            for hand in hands:
-                print(f"{hand.handedness} {hand.palm_position} m, pinch {hand.pinch:.2f}, {hand.angles[1]} degrees")
+with HandTracker() as tracker, open_source(0) as source:
+    for frame, hands in tracker.track(source):
+        for hand in hands:
+            print(f"{hand.handedness} {hand.palm_position} m, pinch {hand.pinch:.2f}, {hand.angles[1]} degrees")
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from .kinematics.hand import Hand as Hand
     from .outputs.live import open_outputs as open_outputs
     from .tracker.draw import draw as draw
-    from .tracker.open import HandTracker as HandTracker, open_source as open_source
+    from .tracker.open import HandTracker as HandTracker
+    from .tracker.open import open_source as open_source
 
 #: Public names and their modules, imported when first used: numpy, OpenCV and ONNX Runtime take their time.
 _MODULES = {

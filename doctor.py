@@ -16,12 +16,7 @@ from . import __version__
 from .errors import LIVE_PACKAGES, SemihandError
 
 #: All that bring a module cv2; two of them overwrite each other.
-OPENCV_PACKAGES = (
-    "opencv-python",
-    "opencv-python-headless",
-    "opencv-contrib-python",
-    "opencv-contrib-python-headless",
-)
+OPENCV_PACKAGES = ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")
 _IMPORT = "import sys; from semihand.errors import package_trouble; sys.exit(package_trouble(sys.argv[1]))"
 
 
@@ -41,9 +36,7 @@ class Finding:
 def examine() -> Iterator[Finding]:
     """All findings, by trying and not by believing. Opens no camera and loads no torch."""
     yield Finding(
-        "semihand",
-        True,
-        f"{__version__}, Python {platform.python_version()}, {platform.platform(terse=True)}",
+        "semihand", True, f"{__version__}, Python {platform.python_version()}, {platform.platform(terse=True)}"
     )
     troubles = {name: _import_trouble(name) for name in LIVE_PACKAGES}
     yield _packages(troubles)
@@ -62,9 +55,7 @@ def examine() -> Iterator[Finding]:
     yield _extra("rendering", ("numba",), "synth", "demo, bench and synth")
     yield _extra("training", ("torch", "onnx", "safetensors"), "train", "pretrain, adapt and export")
     yield _extra("rerun", ("rerun-sdk",), "rerun", "track --viewer rerun")
-    yield _extra(
-        "mediapipe", ("mediapipe",), "peers", "comparisons; it reports usage to Google while it runs"
-    )
+    yield _extra("mediapipe", ("mediapipe",), "peers", "comparisons; it reports usage to Google while it runs")
 
 
 def _told(what: str, check: Callable[[], Finding | Iterator[Finding]]) -> Iterator[Finding]:
@@ -165,9 +156,7 @@ def _models() -> Iterator[Finding]:
 
     models = available_models()
     if not models:
-        yield Finding(
-            "models", False, "none is installed. Reinstall semihand, or export one: semihand export --help"
-        )
+        yield Finding("models", False, "none is installed. Reinstall semihand, or export one: semihand export --help")
     for name, path in models.items():
         try:
             model = open_model(path, "cpu")
@@ -177,9 +166,7 @@ def _models() -> Iterator[Finding]:
         else:
             info = model.info
             seen = info.provenance.get("samples_seen")
-            yield Finding(
-                "model", True, f"{name}: {info.input_size}x{info.input_size} in, {seen} samples seen, {path}"
-            )
+            yield Finding("model", True, f"{name}: {info.input_size}x{info.input_size} in, {seen} samples seen, {path}")
 
 
 def _detector() -> Finding:
@@ -241,9 +228,7 @@ def _data_folder() -> Finding:
         return Finding("data", False, str(error))
     except OSError as error:
         return Finding(
-            "data",
-            False,
-            f"{folder} cannot be written to ({error.strerror}). Set SEMIHAND_DATA to a folder that can",
+            "data", False, f"{folder} cannot be written to ({error.strerror}). Set SEMIHAND_DATA to a folder that can"
         )
     return Finding("data", True, f"your recordings and models: {folder}")
 
@@ -264,8 +249,6 @@ def _extra(what: str, packages: tuple[str, ...], extra: str, used_for: str) -> F
     missing = [package for package in packages if _version(package) is None]
     if missing:
         return Finding(
-            what,
-            None,
-            f'{", ".join(missing)} not installed (for {used_for}). Run: pip install "semihand[{extra}]"',
+            what, None, f'{", ".join(missing)} not installed (for {used_for}). Run: pip install "semihand[{extra}]"'
         )
     return Finding(what, True, ", ".join(f"{package} {_version(package)}" for package in packages))

@@ -7,12 +7,7 @@ import importlib
 import sys
 
 #: Packages that commands need, by the name by which they are imported, and what installs them.
-LIVE_PACKAGES: dict[str, str] = {
-    "numpy": "numpy",
-    "cv2": "opencv-python",
-    "onnxruntime": "onnxruntime",
-    "tqdm": "tqdm",
-}
+LIVE_PACKAGES: dict[str, str] = {"numpy": "numpy", "cv2": "opencv-python", "onnxruntime": "onnxruntime", "tqdm": "tqdm"}
 #: What a half-removed package lacks.
 _PROBES = {"numpy": "ndarray", "cv2": "VideoCapture", "onnxruntime": "InferenceSession", "tqdm": "tqdm"}
 #: Packages that tracking does not need, and the extras that bring them.

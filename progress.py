@@ -83,9 +83,7 @@ class Progress:
             return f"{name}{self.count} {self._unit}"
         left = (now - self._begun) / max(self.count - self._initial, 1) * (self.total - self.count)
         share = 100 * self.count / self.total
-        return (
-            f"{name}{self.count} of {self.total} {self._unit} ({share:.0f} %), about {_duration(left)} left"
-        )
+        return f"{name}{self.count} of {self.total} {self._unit} ({share:.0f} %), about {_duration(left)} left"
 
 
 @contextmanager

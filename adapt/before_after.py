@@ -29,9 +29,7 @@ def write_before_after(folder: str | Path) -> tuple[Path, Path]:
         with np.load(folder / "heldout.npz") as stored:
             image, joints = stored["image"][..., ::-1], (stored["uv_before"], stored["uv_after"])
     except (OSError, KeyError, ValueError) as error:
-        raise SemihandError(
-            f"{folder} holds no held-out hands to show: {error}. Run the adaptation again."
-        ) from error
+        raise SemihandError(f"{folder} holds no held-out hands to show: {error}. Run the adaptation again.") from error
     _write_strip(folder / STRIP, image, joints)
     _write_video(folder / VIDEO, image, joints)
     return folder / STRIP, folder / VIDEO

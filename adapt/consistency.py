@@ -16,7 +16,9 @@ def joint_mean(distance: Tensor, keep: Tensor) -> Tensor:
     return (distance * keep).sum(-1) / keep.sum(-1).clamp(min=1)
 
 
-def pose_loss(prediction: Prediction, uv: Tensor, depth: Tensor, config: LossConfig, weight: Tensor | None = None) -> Tensor:
+def pose_loss(
+    prediction: Prediction, uv: Tensor, depth: Tensor, config: LossConfig, weight: Tensor | None = None
+) -> Tensor:
     """(B,): l of the prediction to a label uv (B, 21, 2), depth (B, 21), over the joints on the grid.
 
     weight (B, 21): how much each joint's label counts.

@@ -47,7 +47,9 @@ class ExampleLabels:
         }  # fmt: skip
 
 
-def held_out_arrays(crops: CropSet, before: Poses, after: Poses, cost_before: np.ndarray, cost_after: np.ndarray) -> dict:
+def held_out_arrays(
+    crops: CropSet, before: Poses, after: Poses, cost_before: np.ndarray, cost_after: np.ndarray
+) -> dict:
     """Pictures, joints and masks of held-out crops before and after; costs (N,): each crop's own inconsistency."""
     return {
         "image": plain_pictures(crops), "uv_before": before.uv, "uv_after": after.uv, "marks_uv": crops.marks_uv,

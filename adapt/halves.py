@@ -115,7 +115,9 @@ class UnlabelledHalf:
     config: FinetuneConfig
 
     @classmethod
-    def draw(cls, crops: CropSet, rows: np.ndarray, labels: Labels, size: int, config: FinetuneConfig, generator, device):
+    def draw(
+        cls, crops: CropSet, rows: np.ndarray, labels: Labels, size: int, config: FinetuneConfig, generator, device
+    ):
         """Views of these rows of the crops, `size` pixels; geometry from the generator, colours from torch's own."""
         wide = wide_pictures(crops, rows, device)
         pictures, view, diverse = [View.plain(len(rows), device).picture(wide, WIDE_GRID, size)], None, None
@@ -136,7 +138,9 @@ class UnlabelledHalf:
         config, labels, plain = self.config, self.labels, answers[0]
         seen = answers[1][-1] if self.view is not None else None
         mask = labels.mask if config.fixed_masks and labels.true_mask is None else labels.true_mask
-        terms = _consistency(plain[-1], seen, self.view, self.K_crop, self.valid, circles, config, mask, labels.true_mask)
+        terms = _consistency(
+            plain[-1], seen, self.view, self.K_crop, self.valid, circles, config, mask, labels.true_mask
+        )
         losses = {name: loss.mean() for name, loss in terms.items()}
         if config.pseudo_weight and config.ungated_registered:
             losses["unsupervised"] = ((1 - labels.gate) * _to_label(plain, *labels.registered, config)).mean()
@@ -168,7 +172,9 @@ class UnlabelledHalf:
 def batch_losses(network, halves: list[LabelledHalf | UnlabelledHalf], circles: CircleModel | None) -> Losses:
     """The halves' losses by name, added up; all their pictures go through the network in one forward pass."""
     pictures = [picture for half in halves for picture in half.pictures]
-    stacks = [decode(maps) for maps in network(normalise(torch.cat(pictures)).contiguous(memory_format=torch.channels_last))]
+    stacks = [
+        decode(maps) for maps in network(normalise(torch.cat(pictures)).contiguous(memory_format=torch.channels_last))
+    ]
     ends = np.cumsum([len(picture) for picture in pictures])
     answers = [[stack[end - len(picture) : end] for stack in stacks] for picture, end in zip(pictures, ends)]
     total: Losses = {}
@@ -188,12 +194,16 @@ def _heatmaps(answers: Answers, uv: Tensor, weight: Tensor, config: FinetuneConf
     return share * (entropy * weight * on_grid(uv)).sum(1) / uv.shape[1]
 
 
-def _to_label(answers: Answers, uv: Tensor, depth: Tensor, config: FinetuneConfig, weight: Tensor | None = None) -> Tensor:
+def _to_label(
+    answers: Answers, uv: Tensor, depth: Tensor, config: FinetuneConfig, weight: Tensor | None = None
+) -> Tensor:
     """(B,): l to a label, averaged over the stacks."""
     return sum(pose_loss(one, uv, depth, config.loss, weight) for one in answers) / len(answers)
 
 
-def _consistency(plain, seen, view, K, valid, circles, config: FinetuneConfig, fixed_mask=None, true_mask=None) -> Losses:
+def _consistency(
+    plain, seen, view, K, valid, circles, config: FinetuneConfig, fixed_mask=None, true_mask=None
+) -> Losses:
     """Unweighted (B,) consistency terms of Eq. (9), those that are asked for; true_mask: w where it is known."""
     losses = {}
     if config.view_weight:

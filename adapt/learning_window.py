@@ -86,11 +86,7 @@ def learning_picture(words: str, share: float | None, seconds_left: float | None
         picture[104:116, _EDGE : _EDGE + round((right - _EDGE) * share)] = _GREEN
         write(picture, f"{100 * share:.0f} %", _EDGE, 126, 18)
     if seconds_left is not None:
-        text = (
-            f"about {seconds_left / 60:.0f} min left"
-            if seconds_left >= 90
-            else f"about {seconds_left:.0f} s left"
-        )
+        text = f"about {seconds_left / 60:.0f} min left" if seconds_left >= 90 else f"about {seconds_left:.0f} s left"
         write(picture, text, right - text_size(text, 18)[0], 126, 18, _GREY)
     for number, line in enumerate(wrapped(_HINT, 16, right - _EDGE)):
         write(picture, line, _EDGE, 190 + 22 * number, 16, _GREY)

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..models.registry import use
-from .report.indicators import changes
-from .report.files import read_run
 from .before_after import write_before_after
+from .report.files import read_run
+from .report.indicators import changes
 
 #: What is said of the numbers that tell whether other hands suffer; of the others the report tells.
 _WORSE = {
@@ -19,11 +19,7 @@ _WORSE = {
 
 
 def next_steps(
-    folder: str | Path,
-    name: str,
-    installed: bool,
-    wanted: bool = False,
-    ask: Callable[[str], bool] | None = None,
+    folder: str | Path, name: str, installed: bool, wanted: bool = False, ask: Callable[[str], bool] | None = None
 ) -> str:
     """Lines for the terminal after a finished run.
 
@@ -37,21 +33,13 @@ def next_steps(
     if wanted or (ask is not None and ask(f"Use {name} from now on?")):
         use(name)
         return "\n".join(
-            [
-                *lines,
-                f"{name} is the default now (`semihand models use lite` goes back).",
-                "Next: semihand track",
-            ]
+            [*lines, f"{name} is the default now (`semihand models use lite` goes back).", "Next: semihand track"]
         )
     return "\n".join([*lines, f"Next: semihand track --model {name} --compare lite"])
 
 
 def worse_line(folder: str | Path) -> list[str]:
     """One line on what became worse, none where nothing did. Raises SemihandError where there is no run."""
-    found = [
-        change
-        for change in changes(read_run(folder))
-        if change.word == "worse" and change.meaning.name in _WORSE
-    ]
+    found = [change for change in changes(read_run(folder)) if change.word == "worse" and change.meaning.name in _WORSE]
     said = [f"{_WORSE[change.meaning.name]} ({100 * abs(change.share):.0f} % more)" for change in found]
     return [f"Worse than before: {', '.join(said)}."] if said else []

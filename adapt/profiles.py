@@ -24,7 +24,8 @@ class FinetuneConfig:
     iterations: K, each a pass over the unlabelled crops, or `steps` steps whatever their number. rate, late_rate:
     Adam's, the late one from iteration `late_from` on. batch: pictures of each kind, labelled and not. thaw: first layer
     of a landmark encoder that is trained; those before it stay as they are (47: all of them). readings: pseudo-labels
-    come from many looks, see `readings`, instead of `labels`; only crops that another teacher has no label of are read. pseudo_weight,
+    come from many looks, see `readings`, instead of `labels`; only crops that another teacher has no label of are read.
+    pseudo_weight,
     view_weight, circles_weight, teacher_weight: of the unlabelled losses against the supervised one (λ_c for the
     consistency terms). teacher_depth: the other teacher's depth counts, not only its places in the picture.
     ungated_registered: Eq. (6)'s second term trains every picture on its registered pose; without it a sure picture

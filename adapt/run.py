@@ -21,9 +21,6 @@ from ..models.model_file import data_dir
 from ..models.registry import checkpoint_of, install
 from ..record.recording import read_recording, recording_folder, recording_hash, resolve_recording
 from ..record.session import RecordOptions, record
-from .report.page import terminal_summary, write_report
-from .frames.sources import SourceFrame, open_source
-from .labels.teacher import detector_labels
 from ..synth.cache import open_cache
 from ..synth.feed import Feed, FixedPictures
 from ..tracker.viewer import display_available
@@ -34,10 +31,13 @@ from .examples import ExampleLabels, held_out_arrays, plain_pictures
 from .finetune import finetune
 from .frames.crops import CropSet
 from .frames.landmarks import LandmarkObserver
+from .frames.sources import SourceFrame, open_source
 from .frames.tracked import tracked_crops
 from .gate.decide import Decision, decide, split_held_out
 from .gate.indicators import measure, synthetic_slice
+from .labels.teacher import detector_labels
 from .profiles import FinetuneConfig, named_profile
+from .report.page import terminal_summary, write_report
 from .state import Finetuning
 from .views import predict
 
@@ -133,7 +133,9 @@ def adapt(options: AdaptOptions) -> Adapted | None:
         frames, source_hash = _frames(options, observer)
     crops = tracked_crops(frames, checkpoint, observer, again=options.crop == "detector")
     if len(crops) < LEAST_CROPS:
-        raise SemihandError(f"Only {len(crops)} frames show a hand, at least {LEAST_CROPS} are needed. Record a minute or two.")
+        raise SemihandError(
+            f"Only {len(crops)} frames show a hand, at least {LEAST_CROPS} are needed. Record a minute or two."
+        )
     train, held = (crops.take(rows) for rows in split_held_out(crops, seed=options.seed))
     config = options.config().for_crop(checkpoint.info.crop_factor)
     parent = {"name": options.model, "sha256": hashlib.sha256(checkpoint_file.read_bytes()).hexdigest()}
@@ -206,7 +208,9 @@ def _make_folder(folder: Path, resume: bool) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SemihandError(f"The folder {folder} could not be made: {error.strerror}. Choose another --out.") from error
+        raise SemihandError(
+            f"The folder {folder} could not be made: {error.strerror}. Choose another --out."
+        ) from error
     if not resume and (folder / "state.pt").exists():
         for name in _LEFT:
             (folder / name).unlink(missing_ok=True)
@@ -237,7 +241,9 @@ def _recorded(path: Path, source: str, model: str) -> Path:
     if folder.exists():
         log.info("Frames of %s were recorded before: using the recording %s.", path.name, name)
         return folder
-    return record(RecordOptions(**{"video" if video else "images": str(path)}, name=name, model=model, viewer="none")).folder
+    return record(
+        RecordOptions(**{"video" if video else "images": str(path)}, name=name, model=model, viewer="none")
+    ).folder
 
 
 def _cleaned(path: Path) -> str:

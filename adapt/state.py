@@ -13,10 +13,17 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from ..errors import SemihandError
-from ..progress import Progress
-from ..models.checkpoint import Checkpoint, TrainingState, load_training_state, restore_rng, rng_state, save_training_state
+from ..models.checkpoint import (
+    Checkpoint,
+    TrainingState,
+    load_training_state,
+    restore_rng,
+    rng_state,
+    save_training_state,
+)
 from ..models.circles import load_circles
 from ..models.encoder import LandmarkEncoder
+from ..progress import Progress
 from ..synth.feed import Pictures
 from ..train.ema import Ema
 from ..train.logs import append_csv
@@ -52,7 +59,9 @@ class Finetuning:
         if config.readings and without is not None and not len(without):
             config = replace(config, pseudo_weight=0.0)  # no crop is left to read
         self.source, self.config, self.crops, self.pictures, self.teacher = checkpoint, config, crops, pictures, teacher
-        self.folder = None if folder is None or self.process.rank else Path(folder)  # the first process writes, all resume
+        self.folder = (
+            None if folder is None or self.process.rank else Path(folder)
+        )  # the first process writes, all resume
         self._state = None if folder is None else Path(folder) / "state.pt"
         torch.manual_seed(config.seed + 1000 * self.process.rank)
         self.trained = checkpoint.build().to(self.process.device, memory_format=torch.channels_last)
@@ -113,7 +122,11 @@ class Finetuning:
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate(self.iteration)
         seed, t, rank = self.config.seed, self.iteration, self.process.rank
-        return steps, np.random.default_rng([seed, t, rank]), torch.Generator().manual_seed(seed * 1000 + t + 100_003 * rank)
+        return (
+            steps,
+            np.random.default_rng([seed, t, rank]),
+            torch.Generator().manual_seed(seed * 1000 + t + 100_003 * rank),
+        )
 
     def affordable(self, minutes: float | None) -> int:
         """Steps of the next iteration that the budget leaves room for; the same for all processes."""
@@ -131,15 +144,20 @@ class Finetuning:
         """Row numbers of unlabelled crops, pass after pass, this process's share."""
         rank, world, size = self.process.rank, self.process.world, self._batch
         order = np.random.default_rng([self.config.seed, self.iteration])
-        pool = np.concatenate([order.permutation(len(self.crops)) for _ in range(1 + steps * size * world // len(self.crops))])
+        pool = np.concatenate(
+            [order.permutation(len(self.crops)) for _ in range(1 + steps * size * world // len(self.crops))]
+        )
         for step in range(steps):
             start = (step * world + rank) * size
             yield pool[start : start + size]
 
     def labels_of(self, rows: np.ndarray, gate: np.ndarray) -> Labels:
         """Labels of some crops, on the device."""
+
         def tensors(*arrays) -> tuple[Tensor, ...]:
-            return tuple(torch.from_numpy(np.asarray(array[rows], np.float32)).to(self.process.device) for array in arrays)
+            return tuple(
+                torch.from_numpy(np.asarray(array[rows], np.float32)).to(self.process.device) for array in arrays
+            )
 
         known, teacher = self.teacher, None
         if known is not None:
@@ -210,7 +228,13 @@ class Finetuning:
         if not self.folder:
             return
         labels = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in self.labels.state().items()}
-        extra = {"iteration": self.iteration, "seconds": self.seconds, "spread": self._spread, "recipe": self.recipe, "labels": labels}
+        extra = {
+            "iteration": self.iteration,
+            "seconds": self.seconds,
+            "spread": self._spread,
+            "recipe": self.recipe,
+            "labels": labels,
+        }
         save_training_state(self._state, TrainingState(
             self.source.config, self.step, self.step * self.config.batch, self.trained.state_dict(),
             self.network.state_dict(), self.optimizer.state_dict(), rng_state(), extra,

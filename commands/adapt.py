@@ -51,12 +51,12 @@ def adapt(
       semihand adapt --from hands.mp4 --minutes 5
       semihand track --model my-mine --follow
     """
-    from ..record.session import RecordOptions
-    from ..record.session import record as run_record
     from ..adapt.learning_window import learning_window
     from ..adapt.next_steps import next_steps
     from ..adapt.run import AdaptOptions
     from ..adapt.run import adapt as run
+    from ..record.session import RecordOptions
+    from ..record.session import record as run_record
 
     if record == (source is not None):
         raise typer.BadParameter("Give either --record or --from NAME|PATH.")
@@ -64,7 +64,9 @@ def adapt(
         raise typer.BadParameter("Processes of torchrun can't share a camera: record first, then --from the recording.")
     if record:
         try:
-            options = RecordOptions(camera=camera_of(camera), video=video, name=name, hand=hand, viewer=viewer, resume=resume, model=model)
+            options = RecordOptions(
+                camera=camera_of(camera), video=video, name=name, hand=hand, viewer=viewer, resume=resume, model=model
+            )
         except ValueError as error:
             raise typer.BadParameter(str(error)) from error
         source, resume = run_record(options).name, False

@@ -12,17 +12,10 @@ from .shared import number
 
 def bench(
     video: Annotated[Path | None, typer.Option(metavar="FILE", help="Video to track [default: the demo's clip, rendered].")] = None,
-<<<<<<< HEAD
-    hands: Annotated[int | None, typer.Option(min=1, max=8, help="Hands wanted [default: a run with 1 and a run with 2].")] = None,
-    frames: Annotated[int | None, typer.Option(min=1, help="At most so many frames a run [default: 300].")] = None,
-    seconds: Annotated[float | None, typer.Option(min=0.1, help="At most so long a run [--render: 10 each].")] = None,
-    model: Annotated[str, typer.Option(metavar="NAME|FILE", help="Released or personal model by name, or an .onnx file.")] = "base",
-=======
     hands: Annotated[int | None, number(1, 8, help="Hands wanted [default: a run with 1 and a run with 2].")] = None,
     frames: Annotated[int | None, number(1, 10**9, help="At most so many frames a run [default: 300].")] = None,
     seconds: Annotated[float | None, number(0.1, 1e6, help="At most so long a run [--render: 10 each].")] = None,
-    model: Annotated[str, typer.Option(metavar="NAME|FILE", help="Released or personal model by name, or an .onnx file.")] = "lite",
->>>>>>> integrate
+    model: Annotated[str, typer.Option(metavar="NAME|FILE", help="Released or personal model by name, or an .onnx file.")] = "base",
     device: Annotated[str, typer.Option(help="auto, cuda or cpu. cuda fails where CUDA does not run.")] = "auto",
     threads: Annotated[int | None, number(1, 256, help="Threads for each network [default: by the machine's cores].")] = None,
     peer: Annotated[Path | None, typer.Option(metavar="FILE", help="MediaPipe's hand_landmarker.task: runs it in turn on the same frames (needs the mediapipe package).")] = None,

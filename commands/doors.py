@@ -28,11 +28,7 @@ class TrackCommand(TyperCommand):
 
     def _with_option(self, ctx, args: list[str]) -> list[str]:
         given, loose = self._parsed(ctx, args)
-        if (
-            not loose
-            or {"camera", "video", "images"} & given.keys()
-            or not (option := source_option(loose[0]))
-        ):
+        if not loose or {"camera", "video", "images"} & given.keys() or not (option := source_option(loose[0])):
             return args
         for place, value in enumerate(args):
             rest = [*args[:place], *args[place + 1 :]]

@@ -20,5 +20,7 @@ Vmc = Annotated[str | None, _option("vmc", "Send hand and finger bones to avatar
 Hts = Annotated[str | None, _option("hts", "Send Hand Tracking Streamer text, as robot tools read it; usually 9000.")]
 Leap = Annotated[
     str | None,
-    _option("leap", "Serve Leap web pages (v6.json); usually 6437. Any page open in a browser here can then read the hands."),
+    _option(
+        "leap", "Serve Leap web pages (v6.json); usually 6437. Any page open in a browser here can then read the hands."
+    ),
 ]

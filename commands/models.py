@@ -8,13 +8,17 @@ import typer
 
 from .shared import number
 
-app = typer.Typer(no_args_is_help=True, help="Released and personal models: list them, choose the default, go back, delete.")
+app = typer.Typer(
+    no_args_is_help=True, help="Released and personal models: list them, choose the default, go back, delete."
+)
 
 _MODEL_NAME = typer.Argument(metavar="NAME", help="A name of `semihand models list`.")
 
 
 @app.command("list")
-def models_list(as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False) -> None:
+def models_list(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
     """All models: where each comes from, its versions, what the last adaptation changed. The default is marked."""
     from ..models.listing import table, to_json
     from ..models.registry import installed

@@ -44,12 +44,12 @@ def pretrain(
       semihand pool --data people --out cache/people
       semihand pretrain --out runs/base --pictures cache/train --validation cache/val --pool cache/people --minutes 90
     """
-    from ..train.losses import PAPER_LOSS, LossConfig
-    from ..pretrain.run import PretrainConfig, Pretraining
-    from ..pretrain.pool import open_pool
     from ..models.network import BASE, LITE, PAPER
+    from ..pretrain.pool import open_pool
+    from ..pretrain.run import PretrainConfig, Pretraining
     from ..synth.background import load_pictures
     from ..synth.cache import open_cache, open_caches
+    from ..train.losses import PAPER_LOSS, LossConfig
 
     config = PretrainConfig(
         samples=samples, minutes=minutes, batch=batch, rate=rate, schedule=schedule, seed=seed, bf16=not fp32,

@@ -7,7 +7,10 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Recordings of your hands: list them, look at them, delete them. They never leave this machine.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Recordings of your hands: list them, look at them, delete them. They never leave this machine.",
+)
 
 
 @app.command("list")

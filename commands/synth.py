@@ -48,8 +48,8 @@ def synth_export(
     backgrounds: Annotated[Path | None, BACKGROUNDS] = None,
 ) -> None:
     """Write labelled pictures as a sequence folder: joints in 2D and 3D, masks, intrinsics, left and right hands."""
-    from ..synth.sequences import export_synthetic
     from ..synth.scene import SceneConfig
+    from ..synth.sequences import export_synthetic
 
     export_synthetic(out, count, seed, SceneConfig(size=size, upright=upright), backgrounds)
     typer.echo(f"{count} labelled pictures in {out}")

@@ -60,7 +60,8 @@ def track(
       semihand track --vmc 39540 --osc 192.168.1.20:9000    an avatar here, TouchDesigner there
     """
     from ..outputs.live import LiveOptions
-    from ..tracker.run import TrackOptions, track as run
+    from ..tracker.run import TrackOptions
+    from ..tracker.run import track as run
 
     if more_images and images is None:
         raise typer.BadParameter(f"{more_images[0]} stands for itself: name it with --video, or with --images.")

@@ -42,8 +42,11 @@ def read_whole_body(folder: Path, split: str) -> Sequence:
         for (person, i, side), joints in zip(found, uv)
     ]
     return Sequence(
-        f"COCO-WholeBody {split}", folder, complete(WHOLE_BODY, frames),
-        source="COCO-WholeBody, Jin et al., ECCV 2020", licence="research only, no commercial use",
+        f"COCO-WholeBody {split}",
+        folder,
+        complete(WHOLE_BODY, frames),
+        source="COCO-WholeBody, Jin et al., ECCV 2020",
+        licence="research only, no commercial use",
     )
 
 
@@ -100,6 +103,4 @@ def _frame(title, file, folder, names, hand, box_name, uv, handedness=None) -> S
 WHOLE_BODY_READER = Reader(
     "coco-wholebody", WHOLE_BODY, ("val", "train"), ("annotations/coco_wholebody_*_v1.0.json",), read_whole_body
 )
-ONE_HAND_READER = Reader(
-    "onehand10k", ONE_HAND, ("test", "train"), ("annotations/onehand10k_*.json",), read_one_hand
-)
+ONE_HAND_READER = Reader("onehand10k", ONE_HAND, ("test", "train"), ("annotations/onehand10k_*.json",), read_one_hand)

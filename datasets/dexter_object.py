@@ -49,7 +49,9 @@ def read(folder: Path, split: str) -> Sequence:
         frames += _recording(folder, recording)
     _warn_outside(frames)
     return Sequence(
-        f"Dexter+Object {split}", folder, complete(TITLE, frames),
+        f"Dexter+Object {split}",
+        folder,
+        complete(TITLE, frames),
         source="Dexter+Object, Sridhar et al., ECCV 2016",
         licence="as stated at handtracker.mpi-inf.mpg.de/projects/RealtimeHO",
     )
@@ -117,6 +119,9 @@ def _warn_outside(frames: list[SequenceFrame]) -> None:
 
 
 READER = Reader(
-    "dexter-object", TITLE, ("all", *RECORDINGS),
-    tuple(f"{data}{name}/annotations/{name}3D.txt" for data in ("data/", "") for name in RECORDINGS), read,
+    "dexter-object",
+    TITLE,
+    ("all", *RECORDINGS),
+    tuple(f"{data}{name}/annotations/{name}3D.txt" for data in ("data/", "") for name in RECORDINGS),
+    read,
 )

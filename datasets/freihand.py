@@ -45,15 +45,20 @@ def read(folder: Path, split: str) -> Sequence:
     has_masks = masks.is_dir()
     frames = [
         SequenceFrame(
-            folder / part / "rgb" / f"{version * len(K) + i:08d}.jpg", K[i], "right",
+            folder / part / "rgb" / f"{version * len(K) + i:08d}.jpg",
+            K[i],
+            "right",
             xyz=None if xyz is None else label_or_none(xyz[i]),
             mask=masks / f"{i:08d}.jpg" if has_masks else None,
         )
         for i in range(len(K))
     ]
     return Sequence(
-        f"FreiHAND {split}", folder, complete(TITLE, frames),
-        source="FreiHAND, Zimmermann et al., ICCV 2019", licence="research only, no commercial use",
+        f"FreiHAND {split}",
+        folder,
+        complete(TITLE, frames),
+        source="FreiHAND, Zimmermann et al., ICCV 2019",
+        licence="research only, no commercial use",
     )
 
 
@@ -65,9 +70,7 @@ def _labels(folder: Path, part: str, count: int) -> np.ndarray | None:
         return None
     xyz = numbers(TITLE, file, read_json(TITLE, required(TITLE, folder, file.name)), (-1, 21, 3))
     if len(xyz) != count:
-        raise SemihandError(
-            f"{TITLE}: {file} holds {len(xyz)} entries, {part}_K.json {count}. Download both again."
-        )
+        raise SemihandError(f"{TITLE}: {file} holds {len(xyz)} entries, {part}_K.json {count}. Download both again.")
     return usable_xyz(TITLE, xyz)
 
 

@@ -26,7 +26,16 @@ import numpy as np
 from ..errors import SemihandError
 from ..models.joints import ROOT, WRIST
 from .reader import (
-    Reader, complete, field, label_or_none, numbers, read_json, required, usable_cameras, usable_uv, usable_xyz,
+    Reader,
+    complete,
+    field,
+    label_or_none,
+    numbers,
+    read_json,
+    required,
+    usable_cameras,
+    usable_uv,
+    usable_xyz,
 )
 from .sequence import Sequence, SequenceFrame
 
@@ -60,14 +69,21 @@ def read(folder: Path, split: str, objects: str = "without") -> Sequence:
     usable_cameras(TITLE, file, K)
     frames = [
         SequenceFrame(
-            file.parent / str(field(TITLE, file, sample, "name", i)), K[i], uv=label_or_none(uv[i]),
-            xyz=label_or_none(xyz[i]), gesture="hand alone" if int(sample["without_object"]) else "with object",
+            file.parent / str(field(TITLE, file, sample, "name", i)),
+            K[i],
+            uv=label_or_none(uv[i]),
+            xyz=label_or_none(xyz[i]),
+            gesture="hand alone" if int(sample["without_object"]) else "with object",
         )
         for i, sample in enumerate(chosen)
     ]
     return Sequence(
-        f"H3D {split}", folder, complete(TITLE, frames), source="Hand-3D-Studio, Zhao et al., ICASSP 2020",
-        licence="as stated at yangangwang.com", note=f"objects: {objects}",
+        f"H3D {split}",
+        folder,
+        complete(TITLE, frames),
+        source="Hand-3D-Studio, Zhao et al., ICASSP 2020",
+        licence="as stated at yangangwang.com",
+        note=f"objects: {objects}",
     )
 
 

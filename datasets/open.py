@@ -19,8 +19,15 @@ SEQUENCE = "sequence"
 READERS: dict[str, Reader] = {
     reader.name: reader
     for reader in (
-        rhd.READER, stb.READER, dexter_object.READER, h3d.READER, yt3d.READER, hsd.READER, freihand.READER,
-        coco.WHOLE_BODY_READER, coco.ONE_HAND_READER,
+        rhd.READER,
+        stb.READER,
+        dexter_object.READER,
+        h3d.READER,
+        yt3d.READER,
+        hsd.READER,
+        freihand.READER,
+        coco.WHOLE_BODY_READER,
+        coco.ONE_HAND_READER,
     )
 }
 FORMATS = (SEQUENCE, *READERS)

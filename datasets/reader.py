@@ -154,5 +154,9 @@ def _say(title: str, reason: str, joints: np.ndarray) -> None:
         frames = np.flatnonzero(joints.any(axis=-1))
         logger.warning(
             "%s: %d joints of %d frames have %s, first in frame %d; they count as unlabelled.",
-            title, int(joints.sum()), len(frames), reason, frames[0],
+            title,
+            int(joints.sum()),
+            len(frames),
+            reason,
+            frames[0],
         )

@@ -24,9 +24,7 @@ from ..errors import SemihandError
 from ..models.joints import NUM_JOINTS
 from ..progress import Progress
 from .arrays_pickle import load_arrays
-from .reader import (
-    Reader, complete, field, label_or_none, numbers, required, usable_cameras, usable_uv, usable_xyz,
-)
+from .reader import Reader, complete, field, label_or_none, numbers, required, usable_cameras, usable_uv, usable_xyz
 from .sequence import Sequence, SequenceFrame, read_picture
 
 TITLE = "RHD"
@@ -56,7 +54,9 @@ def read(folder: Path, split: str) -> Sequence:
     xyz = usable_xyz(TITLE, np.take_along_axis(xyz, joints[..., None], axis=1))
     frames = [_frame(part, i, HANDS[side[n]], K[n], uv[n], xyz[n]) for n, i in enumerate(ids)]
     return Sequence(
-        f"RHD {split}", folder, tuple(frames),
+        f"RHD {split}",
+        folder,
+        tuple(frames),
         source="Rendered Hand Pose Dataset, Zimmermann and Brox, ICCV 2017",
         licence="research only, no commercial use",
     )
@@ -68,7 +68,9 @@ def _name(number: int) -> str:
 
 def _frame(part: Path, number: int, hand: str | None = None, K=None, uv=None, xyz=None) -> SequenceFrame:
     return SequenceFrame(
-        part / "color" / _name(number), K, hand,
+        part / "color" / _name(number),
+        K,
+        hand,
         uv=None if uv is None else label_or_none(uv),
         xyz=None if xyz is None else label_or_none(xyz),
         mask=part / "mask" / _name(number),
@@ -94,6 +96,9 @@ def _larger_hand(mask: Path) -> int:
 
 
 READER = Reader(
-    "rhd", TITLE, ("evaluation", "training"),
-    ("evaluation/anno_evaluation.pickle", "training/anno_training.pickle"), read,
+    "rhd",
+    TITLE,
+    ("evaluation", "training"),
+    ("evaluation/anno_evaluation.pickle", "training/anno_training.pickle"),
+    read,
 )

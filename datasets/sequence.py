@@ -96,9 +96,7 @@ def read_sequence(folder: str | Path) -> Sequence:
     file = folder / FILE_NAME
     data = _read_json(file)
     if data.get("joint_order") != JOINT_ORDER:
-        raise SemihandError(
-            f"{file}: joint_order is {data.get('joint_order')!r}, only {JOINT_ORDER!r} can be read."
-        )
+        raise SemihandError(f"{file}: joint_order is {data.get('joint_order')!r}, only {JOINT_ORDER!r} can be read.")
     entries = data.get("frames")
     if not isinstance(entries, list) or not entries:
         raise SemihandError(f"{file}: `frames` must be a list with at least one frame.")
@@ -118,9 +116,7 @@ class SequenceWriter:
     folder that holds a sequence already is refused with a SemihandError.
     """
 
-    def __init__(
-        self, folder: str | Path, name: str | None = None, quality: int = 95, **header: object
-    ) -> None:
+    def __init__(self, folder: str | Path, name: str | None = None, quality: int = 95, **header: object) -> None:
         self.folder = Path(folder)
         if (self.folder / FILE_NAME).exists():
             raise SemihandError(f"{self.folder} holds a sequence already; remove it or choose another folder.")
@@ -132,9 +128,7 @@ class SequenceWriter:
         self._quality = quality
         _make_folder(self.folder / "images")
 
-    def add(
-        self, image, K=None, handedness=None, box=None, uv=None, xyz=None, mask=None, gesture=None
-    ) -> None:
+    def add(self, image, K=None, handedness=None, box=None, uv=None, xyz=None, mask=None, gesture=None) -> None:
         """Add a picture (H, W, 3) uint8 BGR with labels as in SequenceFrame; mask (H, W) float in [0, 1]."""
         number = len(self._frames)
         entry = {"image": f"images/{number:06d}.jpg"}

@@ -54,8 +54,11 @@ def read(folder: Path, split: str, wrist: str = "bihand") -> Sequence:
     for recording in RECORDINGS[part]:
         frames += _recording(folder, recording, sensor, wrist)
     return Sequence(
-        f"STB {split}", folder, complete(TITLE, frames),
-        source="Stereo Hand Pose Tracking Benchmark, Zhang et al., ICIP 2017", licence="MIT",
+        f"STB {split}",
+        folder,
+        complete(TITLE, frames),
+        source="Stereo Hand Pose Tracking Benchmark, Zhang et al., ICIP 2017",
+        licence="MIT",
         note=f"wrist by the convention {wrist!r}",
     )
 
@@ -101,14 +104,21 @@ def _recording(folder: Path, recording: str, sensor: str, wrist: str) -> list[Se
     pictures = required(TITLE, folder, f"images/{recording}", recording)
     return [
         SequenceFrame(
-            pictures / f"{PICTURES[sensor]}_{i}.png", CAMERAS[sensor], "left",
-            xyz=label_or_none(hand), gesture=recording,
+            pictures / f"{PICTURES[sensor]}_{i}.png",
+            CAMERAS[sensor],
+            "left",
+            xyz=label_or_none(hand),
+            gesture=recording,
         )
         for i, hand in enumerate(with_wrist(xyz, wrist))
     ]
 
 
 READER = Reader(
-    "stb", TITLE, ("sk-test", "sk-train", "bb-test", "bb-train"),
-    ("labels/B?Counting_??.mat", "labels/B?Random_??.mat"), read, ("wrist",),
+    "stb",
+    TITLE,
+    ("sk-test", "sk-train", "bb-test", "bb-train"),
+    ("labels/B?Counting_??.mat", "labels/B?Random_??.mat"),
+    read,
+    ("wrist",),
 )

@@ -25,7 +25,16 @@ import numpy as np
 from ..errors import SemihandError
 from ..models.joints import NUM_JOINTS, TIPS
 from .reader import (
-    Reader, complete, entries, field, label_or_none, missing_pictures, numbers, read_json, required, usable_uv,
+    Reader,
+    complete,
+    entries,
+    field,
+    label_or_none,
+    missing_pictures,
+    numbers,
+    read_json,
+    required,
+    usable_uv,
 )
 from .sequence import Sequence, SequenceFrame, read_picture
 
@@ -57,8 +66,11 @@ def read(folder: Path, split: str) -> Sequence:
     ]
     frames = _frames(file, notes, present, regressor)
     return Sequence(
-        f"YT3D {split}", folder, complete(TITLE, frames),
-        source="YouTube 3D Hands, Kulon et al., CVPR 2020", licence="as stated by the set's authors",
+        f"YT3D {split}",
+        folder,
+        complete(TITLE, frames),
+        source="YouTube 3D Hands, Kulon et al., CVPR 2020",
+        licence="as stated by the set's authors",
         note="21 joints" if regressor is not None else "fingertips only",
     )
 

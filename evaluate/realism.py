@@ -15,13 +15,13 @@ import numpy as np
 from tqdm import tqdm
 
 from ..models.joints import BONES, INDEX_MCP, JOINT_NAMES, LITTLE_MCP, MIDDLE_MCP, WRIST
+from ..picture_file import write_picture
 from ..synth.background import load_pictures
 from ..synth.scene import Sample, SceneConfig, SceneRenderer
 from ..synth.sensor import SensorConfig
 from ..text import table
-from .labels.predict import HandFinder
 from ..tracker.text import write
-from ..picture_file import write_picture
+from .labels.predict import HandFinder
 
 #: Pictures whose mean disagreement is below this share of the box tell where joints are placed.
 AGREEING = 0.15

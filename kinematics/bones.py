@@ -9,7 +9,15 @@ import numpy as np
 from ..models.joints import INDEX_MCP, LITTLE_MCP, MIDDLE_MCP, RING_MCP, WRIST
 from .quaternion import cross, dot, unit
 from .skeleton import (
-    BONE_END, BONE_START, MAX_TWIST, MIRROR, SURE_BEND, THUMB_ABDUCTION, THUMB_HINGE, THUMB_REST, THUMB_TWIST,
+    BONE_END,
+    BONE_START,
+    MAX_TWIST,
+    MIRROR,
+    SURE_BEND,
+    THUMB_ABDUCTION,
+    THUMB_HINGE,
+    THUMB_REST,
+    THUMB_TWIST,
 )  # fmt: skip
 
 _KNUCKLES = [INDEX_MCP, MIDDLE_MCP, RING_MCP, LITTLE_MCP]
@@ -148,6 +156,5 @@ def _bends(directions: np.ndarray, hinges: np.ndarray) -> np.ndarray:
 
 _THUMB_BENDS = np.arctan2(
     cross(THUMB_REST[:-1], THUMB_REST[1:]) @ THUMB_HINGE,
-    (THUMB_REST[:-1] * THUMB_REST[1:]).sum(-1)
-    - (THUMB_REST[:-1] @ THUMB_HINGE) * (THUMB_REST[1:] @ THUMB_HINGE),
+    (THUMB_REST[:-1] * THUMB_REST[1:]).sum(-1) - (THUMB_REST[:-1] @ THUMB_HINGE) * (THUMB_REST[1:] @ THUMB_HINGE),
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-
 _NEXT, _LAST = np.array([1, 2, 0]), np.array([2, 0, 1])
 
 

@@ -76,15 +76,11 @@ def default_intrinsics(width: int, height: int, fx: float | None = None) -> np.n
     """(3, 3) intrinsics of an unknown camera: f = 0.85 of the longer side (or `fx`), centred."""
     focal = DEFAULT_FOCAL * max(width, height) if fx is None else float(fx)
     if not (width > 0 and height > 0 and focal > 0):
-        raise ValueError(
-            f"No camera has a picture of {width} x {height} pixels and a focal length of {focal}."
-        )
+        raise ValueError(f"No camera has a picture of {width} x {height} pixels and a focal length of {focal}.")
     return np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1.0]])
 
 
-def crop_camera(
-    K: np.ndarray, center: np.ndarray, side: float, roll: float = 0.0, mirrored: bool = False
-) -> Crop:
+def crop_camera(K: np.ndarray, center: np.ndarray, side: float, roll: float = 0.0, mirrored: bool = False) -> Crop:
     """The virtual camera that looks at `center` and sees the square of `side` pixels round it edge to edge.
 
     K (3, 3): the picture's intrinsics. center (2,), side: image pixels. roll: radians, clockwise in the
@@ -111,9 +107,7 @@ def crop_camera(
     return Crop(image_to_crop, K_crop, rotation, bool(mirrored))
 
 
-def warp_crop(
-    image: np.ndarray, crop: Crop, size: int, margin: float = 0.0, border: str = "replicate"
-) -> np.ndarray:
+def warp_crop(image: np.ndarray, crop: Crop, size: int, margin: float = 0.0, border: str = "replicate") -> np.ndarray:
     """The crop's picture, (size, size, 3) uint8 in the channel order of `image` (H, W, 3) uint8.
 
     `margin`: grid pixels added on every side, so that `size` pixels cover GRID + 2 margin grid pixels.
@@ -128,9 +122,7 @@ def warp_crop(
         image, offset = _shrunk_region(image, _apply_homography(from_size, _square(size)), shrink)
         to_size = to_size @ _from_shrunk(offset, shrink)
     mode, value = BORDERS[border]
-    return cv2.warpPerspective(
-        image, to_size, (size, size), flags=cv2.INTER_LINEAR, borderMode=mode, borderValue=value
-    )
+    return cv2.warpPerspective(image, to_size, (size, size), flags=cv2.INTER_LINEAR, borderMode=mode, borderValue=value)
 
 
 def _shrunk_region(image: np.ndarray, corners: np.ndarray, shrink: int) -> tuple[np.ndarray, np.ndarray]:

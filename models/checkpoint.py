@@ -55,13 +55,7 @@ def describe(
 ) -> ModelInfo:
     """The description that a checkpoint and the model exported from it carry."""
     return ModelInfo(
-        config.name,
-        config.input_size,
-        config.crop_factor,
-        config.to_dict(),
-        bone_lengths,
-        provenance,
-        licence,
+        config.name, config.input_size, config.crop_factor, config.to_dict(), bone_lengths, provenance, licence
     )
 
 
@@ -94,9 +88,7 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def save_checkpoint(
-    path: str | Path, weights: dict[str, Tensor], info: ModelInfo, precision: str = "fp32"
-) -> None:
+def save_checkpoint(path: str | Path, weights: dict[str, Tensor], info: ModelInfo, precision: str = "fp32") -> None:
     """Write a state_dict and its description. precision "fp16" halves the file and rounds the weights.
 
     Raises SemihandError where the file cannot be written or a weight is no finite number.
@@ -126,17 +118,13 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     """
     path = Path(path)
     if not path.is_file():
-        raise SemihandError(
-            f"Checkpoint {path} does not exist. Give a .safetensors file of `semihand pretrain`."
-        )
+        raise SemihandError(f"Checkpoint {path} does not exist. Give a .safetensors file of `semihand pretrain`.")
     try:
         with safetensors.safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             weights = {name: file.get_tensor(name) for name in file.keys()}
     except (safetensors.SafetensorError, OSError) as error:
-        raise SemihandError(
-            f"{path} is no readable checkpoint ({error}); it may be truncated, get it anew."
-        ) from error
+        raise SemihandError(f"{path} is no readable checkpoint ({error}); it may be truncated, get it anew.") from error
     if METADATA_KEY not in metadata:
         raise SemihandError(f"{path} holds weights of another program; give a checkpoint of semihand.")
     info = ModelInfo.from_json(metadata[METADATA_KEY], path)
@@ -196,9 +184,7 @@ def load_training_state(path: str | Path) -> TrainingState:
         values = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, LookupError, TypeError,
             AttributeError, ArithmeticError) as error:  # fmt: skip
-        raise SemihandError(
-            f"{path} is no readable training state; delete it and start without --resume."
-        ) from error
+        raise SemihandError(f"{path} is no readable training state; delete it and start without --resume.") from error
     if not isinstance(values, dict) or values.pop("kind", None) != _STATE_KIND:
         raise SemihandError(f"{path} is no training state of semihand; give the run's own file.")
     try:

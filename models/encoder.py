@@ -113,7 +113,11 @@ def landmark_weights(path: str | Path = LANDMARK_FILE) -> tuple[dict[str, Tensor
     except (OSError, onnx.onnx_cpp2py_export.checker.ValidationError, ValueError) as error:
         raise SemihandError(f"{path} is no readable ONNX file ({error}); get it anew.") from error
     values = {one.name: numpy_helper.to_array(one).astype(np.float32) for one in graph.initializer}
-    values |= {node.output[0]: values[node.input[0]] for node in graph.node if node.op_type == "Cast" and node.input[0] in values}
+    values |= {
+        node.output[0]: values[node.input[0]]
+        for node in graph.node
+        if node.op_type == "Cast" and node.input[0] in values
+    }
     convolutions = [node for node in graph.node if node.op_type == "Conv"]
     state = {}
     for number, node in enumerate(convolutions):

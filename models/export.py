@@ -59,12 +59,7 @@ class LiveModel(nn.Module):
         """crop (B, S, S, 3) uint8 RGB to the values of `model_file.Output`, without those that the network does not say."""
         prediction = decode(self.network(normalise(crop.permute(0, 3, 1, 2)))[-1])
         assert prediction.confidence is not None  # the last stack has it
-        answers = (
-            prediction.uv,
-            prediction.depth,
-            prediction.mask_logits.sigmoid(),
-            prediction.confidence.sigmoid(),
-        )
+        answers = (prediction.uv, prediction.depth, prediction.mask_logits.sigmoid(), prediction.confidence.sigmoid())
         return answers if prediction.verdict is None else (*answers, *prediction.verdict.sigmoid().unbind(1))
 
 
@@ -80,9 +75,7 @@ def export(
     digest = hashlib.sha256(Path(checkpoint).read_bytes()).hexdigest()
     info = replace(loaded.info, provenance={**loaded.info.provenance, "checkpoint_sha256": digest})
     if int8 and check_images is None:
-        raise SemihandError(
-            "An 8-bit export needs pictures of hands to measure ranges on; give --check-images DIR."
-        )
+        raise SemihandError("An 8-bit export needs pictures of hands to measure ranges on; give --check-images DIR.")
     size = info.input_size
     crops = noise_crops(size) if check_images is None else read_crops(check_images, size)
     return export_network(loaded.build(), info, out, crops, int8)
@@ -157,17 +150,14 @@ def _compare(live: LiveModel, model: Model, crops: np.ndarray, int8: bool) -> di
     found = [np.concatenate(outputs) for outputs in zip(*rows) if outputs[0] is not None]
     bounds, kind = (INT8_BOUNDS, "mean") if int8 else (FLOAT_BOUNDS, "largest")
     differences = {
-        name: float((np.mean if int8 else np.max)(np.abs(e - f)))
-        for name, e, f in zip(live.outputs, expected, found)
+        name: float((np.mean if int8 else np.max)(np.abs(e - f))) for name, e, f in zip(live.outputs, expected, found)
     }
     for name, difference in differences.items():
         log.info("%-10s %s difference from Torch %.2g (bound %g)", name, kind, difference, bounds[name])
     bad = [name for name in live.outputs if not differences[name] <= bounds[name]]
     if bad:
         values = ", ".join(f"{name} {differences[name]:.3g} (bound {bounds[name]})" for name in bad)
-        raise SemihandError(
-            f"The exported model differs from Torch: {values}. Nothing was written; check the weights."
-        )
+        raise SemihandError(f"The exported model differs from Torch: {values}. Nothing was written; check the weights.")
     return differences
 
 
@@ -222,9 +212,7 @@ def noise_crops(size: int, count: int = 4, seed: int = 0) -> np.ndarray:
     """Seeded soft colour blotches with noise, (count, size, size, 3) uint8."""
     rng = np.random.default_rng(seed)
     coarse = rng.uniform(0, 255, (count, 8, 8, 3)).astype(np.float32)
-    smooth = np.stack(
-        [cv2.resize(picture, (size, size), interpolation=cv2.INTER_CUBIC) for picture in coarse]
-    )
+    smooth = np.stack([cv2.resize(picture, (size, size), interpolation=cv2.INTER_CUBIC) for picture in coarse])
     return np.clip(smooth + rng.normal(0, 12, smooth.shape), 0, 255).astype(np.uint8)
 
 
@@ -235,9 +223,7 @@ def read_crops(folder: str | Path, size: int) -> np.ndarray:
     """
     files = sorted(file for file in Path(folder).rglob("*") if file.suffix.lower() in _PICTURES)
     if not files:
-        raise SemihandError(
-            f"{folder} has no pictures ({', '.join(_PICTURES)}); give a folder that has some."
-        )
+        raise SemihandError(f"{folder} has no pictures ({', '.join(_PICTURES)}); give a folder that has some.")
     chosen = [files[i] for i in np.unique(np.linspace(0, len(files) - 1, _MOST_PICTURES).astype(int))]
     return np.stack([_middle_square(file, size) for file in chosen])
 
@@ -249,7 +235,5 @@ def _middle_square(file: Path, size: int) -> np.ndarray:
     height, width = picture.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
-    square = cv2.resize(
-        picture[top : top + side, left : left + side], (size, size), interpolation=cv2.INTER_AREA
-    )
+    square = cv2.resize(picture[top : top + side, left : left + side], (size, size), interpolation=cv2.INTER_AREA)
     return np.ascontiguousarray(square[..., ::-1])

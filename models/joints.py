@@ -25,11 +25,26 @@ TIPS = (THUMB_TIP, INDEX_TIP, MIDDLE_TIP, RING_TIP, LITTLE_TIP)
 
 #: Average bone lengths of the synthetic adult hand in units of the middle proximal phalanx, ordered as BONES.
 PRIOR_BONE_LENGTHS = (
-    1.05, 0.69, 0.72, 0.44,
-    1.96, 0.97, 0.52, 0.40,
-    1.96, 1.00, 0.59, 0.44,
-    1.85, 0.91, 0.57, 0.42,
-    1.77, 0.74, 0.43, 0.37,
+    1.05,
+    0.69,
+    0.72,
+    0.44,
+    1.96,
+    0.97,
+    0.52,
+    0.40,
+    1.96,
+    1.00,
+    0.59,
+    0.44,
+    1.85,
+    0.91,
+    0.57,
+    0.42,
+    1.77,
+    0.74,
+    0.43,
+    0.37,
 )
 #: Assumed length of the unit bone in metres where nothing is known about the hand.
 UNIT_BONE_METRES = 0.040

@@ -55,9 +55,7 @@ def lift(
     return np.concatenate([rays * z[..., None], z[..., None]], axis=-1)
 
 
-def root_depth(
-    uv_crop, depth_rel, K_crop, bone_lengths=PRIOR_BONE_LENGTHS, scale=UNIT_BONE_METRES, method="summed"
-):
+def root_depth(uv_crop, depth_rel, K_crop, bone_lengths=PRIOR_BONE_LENGTHS, scale=UNIT_BONE_METRES, method="summed"):
     """Depth of the root (...) in metres from known bone lengths; arguments as in `lift`.
 
     "single": one bone has its length, as in the paper; "summed": the sum of squared lengths over all bones
@@ -124,9 +122,7 @@ def _root_units(rays, depth_rel, bone_lengths, method, scale, fallback_depth):
     a, b, c = _quadratic(rays, depth_rel, np.asarray(bone_lengths, float), bones)
     degenerate = a < MIN_QUADRATIC
     if degenerate.any() and fallback_depth is None:
-        raise ValueError(
-            f"{degenerate.sum()} of {degenerate.size} hands have no extent across the view to lift by."
-        )
+        raise ValueError(f"{degenerate.sum()} of {degenerate.size} hands have no extent across the view to lift by.")
     discriminant = np.maximum(b * b - 4 * a * c, 0)
     z_hat = (-b + np.sqrt(discriminant)) / (2 * np.where(degenerate, 1.0, a))
     if fallback_depth is not None:

@@ -96,7 +96,7 @@ def _origin(record: Mapping[str, Any]) -> list[str]:
         ("from", origin.get("parent")),
         ("learned", run.get("source")),
         ("profile", run.get("profile")),
-        ("frames", f"{run['frames_train']} learned from, {run.get('frames_held_out', 0)} held out" if "frames_train" in run else None),
+        ("frames", _frames(run)),
         ("took", f"{run['seconds']:.0f} s" if _is_number(run.get("seconds")) else None),
     )  # fmt: skip
     return [f"{name:<9}{value}" for name, value in facts if value]
@@ -109,3 +109,9 @@ def _version_line(model: Installed, number: int) -> str:
     says = indicator_summary(record.get("provenance", {}).get("indicators"), None)
     mark = "*" if number == model.version else " "
     return f"{mark} {number:<6d} {record.get('installed', '-')}  {megabytes:.1f} MB  {says}".rstrip()
+
+
+def _frames(run: Mapping[str, Any]) -> str | None:
+    if "frames_train" not in run:
+        return None
+    return f"{run['frames_train']} learned from, {run.get('frames_held_out', 0)} held out"

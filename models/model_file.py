@@ -141,9 +141,7 @@ class Output(NamedTuple):
 class Model:
     """An opened model file. Attributes: info (ModelInfo), provider ("cpu" | "cuda"), sha256, path."""
 
-    def __init__(
-        self, session: ort.InferenceSession, info: ModelInfo, provider: str, sha256: str, path: Path
-    ):
+    def __init__(self, session: ort.InferenceSession, info: ModelInfo, provider: str, sha256: str, path: Path):
         self.info = info
         self.provider = provider
         self.sha256 = sha256
@@ -224,9 +222,7 @@ def resolve_model(name_or_path: str | Path | None) -> Path:
         raise SemihandError(f"Model file {path} does not exist. Give a file, or a name: {_names()}.")
     found = available_models().get(path.name)
     if found is None:
-        raise SemihandError(
-            f"No model is called {path.name!r}. Names: {_names()}. A path to a .onnx file works too."
-        )
+        raise SemihandError(f"No model is called {path.name!r}. Names: {_names()}. A path to a .onnx file works too.")
     return found
 
 
@@ -235,8 +231,7 @@ def _resolve_default() -> Path:
     found = available_models().get(name)
     if found is None:
         raise SemihandError(
-            f"The default model {name!r} does not exist. Names: {_names()}. "
-            "Choose one: semihand models use NAME."
+            f"The default model {name!r} does not exist. Names: {_names()}. Choose one: semihand models use NAME."
         )
     return found
 
@@ -321,9 +316,7 @@ def _open_cuda(content: bytes, path: Path, sha256: str, threads: int | None) -> 
     preload_cuda()
     session, info = _open(content, path, ["CUDAExecutionProvider", "CPUExecutionProvider"], threads)
     if session.get_providers()[0] != "CUDAExecutionProvider":
-        raise SemihandError(
-            f"CUDA does not run: ONNX Runtime took {session.get_providers()[0]}. {CUDA_HELP}"
-        )
+        raise SemihandError(f"CUDA does not run: ONNX Runtime took {session.get_providers()[0]}. {CUDA_HELP}")
     model = Model(session, info, "cuda", sha256, path)
     try:
         model.run(np.zeros((1, info.input_size, info.input_size, 3), np.uint8))

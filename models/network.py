@@ -228,9 +228,7 @@ def _stem(config: NetworkConfig) -> nn.Module:
         return [conv, _norm(config, outputs), nn.ReLU()]
 
     if config.stem == "stride4":
-        return nn.Sequential(
-            *convolution(3, 32, 5, 2), *convolution(32, 64, 3, 2), Residual(config, 64, width)
-        )
+        return nn.Sequential(*convolution(3, 32, 5, 2), *convolution(32, 64, 3, 2), Residual(config, 64, width))
     quarter, half = max(16, width // 4), max(16, width // 2)
     return nn.Sequential(
         *convolution(3, quarter, 3, 1),
@@ -304,7 +302,9 @@ class Hourglass(nn.Module):
             if self.outline is not None:
                 mask = maps[:, 2 * NUM_JOINTS :] + self.outline(feature, x[0])
                 maps = torch.cat([maps[:, : 2 * NUM_JOINTS], mask], 1)
-            outputs.append(self._split(maps, _float32(self.confidence, feature), verdict) if last else self._split(maps))
+            outputs.append(
+                self._split(maps, _float32(self.confidence, feature), verdict) if last else self._split(maps)
+            )
             if not last:
                 x = x + self.feed_feature[i](feature) + self.feed_maps[i](maps)
         return outputs

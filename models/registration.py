@@ -16,7 +16,9 @@ from __future__ import annotations
 import numpy as np
 
 from .joints import BONES, MIDDLE_PIP, PRIOR_BONE_LENGTHS, ROOT
-from .lifting import MAX_ROOT_DEPTH, MIN_ROOT_DEPTH, bone_lengths as lengths_of, lift, root_depth as solve_root_depth
+from .lifting import MAX_ROOT_DEPTH, MIN_ROOT_DEPTH, lift
+from .lifting import bone_lengths as lengths_of
+from .lifting import root_depth as solve_root_depth
 
 #: Parent and child in the order of registration, outward from the root (spec of the method, Sec. 4).
 ORDER = (

@@ -142,9 +142,7 @@ def rollback(name: str, version: int | None = None) -> Installed:
         model = _versioned(name)
         number = version or model.record.get("previous")
         if number is None:
-            raise SemihandError(
-                f"{name} has no version before {model.version}. Kept: {_numbers(model.versions)}."
-            )
+            raise SemihandError(f"{name} has no version before {model.version}. Kept: {_numbers(model.versions)}.")
         if number not in model.versions:
             raise SemihandError(f"{name} has no version {number}. Kept: {_numbers(model.versions)}.")
         try_model(model.version_file(number))

@@ -28,13 +28,13 @@ def check_runs(model: Model, batch: int = 1) -> None:
     try:
         outputs = model.run(crop)
     except ORT_ERRORS as error:
-        raise SemihandError(
-            f"{model.path} does not run ({str(error).splitlines()[0]}); export it anew."
-        ) from error
+        raise SemihandError(f"{model.path} does not run ({str(error).splitlines()[0]}); export it anew.") from error
     answers = [output for output in outputs if output is not None]
     shapes = tuple(output.shape[1:] for output in answers)
     if shapes != OUTPUT_SHAPES[: len(shapes)]:
-        raise SemihandError(f"{model.path} answers with shapes {shapes}, not {OUTPUT_SHAPES[: len(shapes)]}; export it anew.")
+        raise SemihandError(
+            f"{model.path} answers with shapes {shapes}, not {OUTPUT_SHAPES[: len(shapes)]}; export it anew."
+        )
     if not all(np.isfinite(output).all() for output in answers):
         raise SemihandError(f"{model.path} answers with numbers that are not finite; its training went wrong.")
 

@@ -33,7 +33,9 @@ class BvhWriter(Writer):
         """path: NAME.bvh. Raises SemihandError when files cannot be made there."""
         self._path = Path(path)
         if not self._path.parent.is_dir():
-            raise SemihandError(f"{path} cannot be written: the folder {self._path.parent} does not exist. Create it first.")
+            raise SemihandError(
+                f"{path} cannot be written: the folder {self._path.parent} does not exist. Create it first."
+            )
         self._times: list[float] = []
         self._rows: dict[str, list[np.ndarray | None]] = {side: [] for side in SIDES}
         self._first: dict[str, Hand] = {}

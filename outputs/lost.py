@@ -51,9 +51,7 @@ class Roster:
     def __init__(self) -> None:
         self._last: dict[int, tuple[float, Hand]] = {}
 
-    def __call__(
-        self, frame: Frame, hands: Sequence[Hand], size: tuple[int, int], ms: dict[str, float]
-    ) -> Moment:
+    def __call__(self, frame: Frame, hands: Sequence[Hand], size: tuple[int, int], ms: dict[str, float]) -> Moment:
         """The next frame's moment."""
         now = frame.time
         if any(time > now for time, _ in self._last.values()):  # a source that starts anew: other hands

@@ -95,7 +95,10 @@ class Track:
 
 
 def feed(
-    track: Track, writer: Writer, pause: Callable[[float], None] | None = None, stopped: Callable[[], bool] = lambda: False
+    track: Track,
+    writer: Writer,
+    pause: Callable[[float], None] | None = None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> int:
     """Give a track's frames to a writer; returns how many. pause: called with each frame's time before it is written."""
     writer.begin(track.header | {"schema": SCHEMA})

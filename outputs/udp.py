@@ -75,7 +75,9 @@ class Udp:
                 self._socket.sendto(datagram, self._address)
         except OSError as error:
             if not self.failed:
-                logger.warning("%s: %s does not take datagrams: %s. Tracking goes on.", self.name, self.where, error.strerror)
+                logger.warning(
+                    "%s: %s does not take datagrams: %s. Tracking goes on.", self.name, self.where, error.strerror
+                )
             self.failed += 1
         else:
             self.sent += 1

@@ -77,7 +77,9 @@ def build_pool(data, out, hold_out: tuple[str, ...] = (), observer: LandmarkObse
     if unknown := sorted(set(hold_out) - set(sources)):
         raise SemihandError(f"{data} has no source {unknown[0]!r}. Sources: {', '.join(sorted(set(sources)))}.")
     frames = frames_of(sequence, "detector", observer or LandmarkObserver(draws=DRAWS))
-    crops = cut_crops([(frame, frame.crop(CROP_FACTOR * GRID / WIDE_GRID)) for frame in frames], SIZE * GRID // WIDE_GRID)
+    crops = cut_crops(
+        [(frame, frame.crop(CROP_FACTOR * GRID / WIDE_GRID)) for frame in frames], SIZE * GRID // WIDE_GRID
+    )
     # A mix of people has no bone lengths of its own, and loose pictures no motion to smooth.
     labels = detector_labels(crops, config=TeacherConfig(own_template=False, bandwidth=0.0))
     uv = ((labels.uv + MARGIN + 0.5) / WIDE_GRID * crops.image.shape[1] - 0.5).astype(np.float32)
@@ -140,7 +142,9 @@ def refine_pool(folder, checkpoint, share: float = 0.5, device="cpu") -> Pool:
         "uv": share * uv + (1 - share) * marks["uv"], "depth": share * depth + (1 - share) * marks["depth"],
         "weight": marks["weight"] * doubt, "mask": mask, "known": known,
     }  # fmt: skip
-    arrays = {name: values.astype(np.uint8 if values.dtype == np.uint8 else np.float32) for name, values in arrays.items()}
+    arrays = {
+        name: values.astype(np.uint8 if values.dtype == np.uint8 else np.float32) for name, values in arrays.items()
+    }
     _write(pool.folder, arrays, pool.provenance | {"network": Path(checkpoint).name, "share": share})
     return open_pool(folder)
 

@@ -43,9 +43,9 @@ from ..train.batches import fetch, sample_rows
 from ..train.ema import Ema
 from ..train.logs import append_csv
 from ..train.losses import LossConfig, Target, concatenate, supervised_loss
-from .pool import CROP_FACTOR, Pool
 from ..train.process import Process
 from ..train.validate import Scores, contact_sheet, score
+from .pool import CROP_FACTOR, Pool
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +89,9 @@ class PretrainConfig:
         if self.schedule not in ("cosine", "stable", "steps"):
             raise SemihandError(f"Schedule {self.schedule!r} is unknown: cosine, stable or steps.")
         if not 0 < self.decay <= 1 or not 0 <= self.people < 1 or not 0 <= self.empty < 1:
-            raise SemihandError(f"Shares lie between 0 and 1: decay {self.decay}, people {self.people}, empty {self.empty}.")
+            raise SemihandError(
+                f"Shares lie between 0 and 1: decay {self.decay}, people {self.people}, empty {self.empty}."
+            )
         if self.batch < 2:
             raise SemihandError(f"Batch {self.batch} is too small: batch statistics need at least 2 pictures.")
 
@@ -119,7 +121,9 @@ def parameter_groups(network: Hourglass, config: PretrainConfig) -> list[dict]:
         ([p for p in rest if p.ndim <= 1], config.rate, 0.0),
         ([p for p in encoder if p.requires_grad], config.encoder_rate, 0.1 * config.weight_decay),
     ]
-    return [{"params": params, "lr": rate, "rate": rate, "weight_decay": decay} for params, rate, decay in groups if params]
+    return [
+        {"params": params, "lr": rate, "rate": rate, "weight_decay": decay} for params, rate, decay in groups if params
+    ]
 
 
 def new_network(config: NetworkConfig) -> Hourglass:
@@ -199,7 +203,9 @@ class Pretraining:
             if self.config.progress(state.samples_seen, state.extra["seconds"]) < 1 - self.config.decay:
                 state = before  # the budget has grown: not from the end of the way down
         if state.config != self.network.config:
-            raise SemihandError(f"{self.folder} trains the network {state.config.name!r} of another shape; give its own options.")
+            raise SemihandError(
+                f"{self.folder} trains the network {state.config.name!r} of another shape; give its own options."
+            )
         self.network.load_state_dict(state.network)
         self.ema.network.load_state_dict(state.ema)
         self.optimizer.load_state_dict(state.optimizer)
@@ -235,7 +241,9 @@ class Pretraining:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise SemihandError(f"The folder {self.folder} could not be made: {error.strerror}. Choose another --out.") from error
+            raise SemihandError(
+                f"The folder {self.folder} could not be made: {error.strerror}. Choose another --out."
+            ) from error
         if self.step == 0 and (self.folder / "state.pt").exists():
             raise SemihandError(f"{self.folder} holds a training. Go on with it by --resume, or choose another --out.")
 
@@ -274,7 +282,9 @@ class Pretraining:
             stacks = forward(image)
         loss, parts = supervised_loss([decode(maps) for maps in stacks], target, config.loss)
         if not torch.isfinite(loss):
-            raise SemihandError(f"The loss became {loss.item()} at step {self.step}. Lower --rate; the last state is kept.")
+            raise SemihandError(
+                f"The loss became {loss.item()} at step {self.step}. Lower --rate; the last state is kept."
+            )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_([p for p in self.network.parameters() if p.requires_grad], config.clip)
@@ -310,7 +320,9 @@ class Pretraining:
         append_csv(self.folder / "train.csv", row)
         self._plot("train", row)
         bar.n = round(100 * progress, 2)
-        bar.set_postfix_str(f"{self.samples} seen, {self.samples / max(self.seconds, 1e-9):.0f}/s, pose {row['pose']:.3f}")
+        bar.set_postfix_str(
+            f"{self.samples} seen, {self.samples / max(self.seconds, 1e-9):.0f}/s, pose {row['pose']:.3f}"
+        )
 
     def _checkpoint(self, final: bool = False) -> Scores | None:
         """Save the resumable state and the averaged weights, and score them; only the first process does."""
@@ -318,16 +330,22 @@ class Pretraining:
             return None
         network = self.ema.network
         scores, worst = score(network, self.validation, self.config.bf16, self.process.device, self._size)
-        row = {"samples": self.samples, "seconds": round(self.seconds, 1)} | {k: round(v, 4) for k, v in asdict(scores).items()}
+        row = {"samples": self.samples, "seconds": round(self.seconds, 1)} | {
+            k: round(v, 4) for k, v in asdict(scores).items()
+        }
         append_csv(self.folder / "validation.csv", row)
         self._plot("validation", row)
         self._board.flush()
         log.info("%d samples, %.1f min: %s", self.samples, self.seconds / 60, scores)
         # The weights first: they are refused where they are not finite, and then the last good state stays.
-        save_checkpoint(self.folder / f"{network.config.name}.safetensors", network.state_dict(), self._describe(scores), "fp16")
+        save_checkpoint(
+            self.folder / f"{network.config.name}.safetensors", network.state_dict(), self._describe(scores), "fp16"
+        )
         self._save_state("state.pt")
         if final:
-            contact_sheet(network, self.validation, self.folder / "predictions.png", worst, self.process.device, self._size)
+            contact_sheet(
+                network, self.validation, self.folder / "predictions.png", worst, self.process.device, self._size
+            )
         return scores
 
     def _save_state(self, name: str) -> None:

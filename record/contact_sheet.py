@@ -16,9 +16,7 @@ from .recording import RecordedFrame, Recording
 _SHOWN = 1.8
 
 
-def contact_sheet(
-    recording: Recording, path: str | Path, count: int = 60, size: int = 160, columns: int = 10
-) -> None:
+def contact_sheet(recording: Recording, path: str | Path, count: int = 60, size: int = 160, columns: int = 10) -> None:
     """Write `count` frames as a picture of cells of `size` pixels, each the hand with its segment and prompt.
 
     Raises SemihandError where the recording holds no frame, or the file cannot be written.

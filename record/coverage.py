@@ -75,9 +75,7 @@ class Coverage:
 
     def __init__(self, enough: int = 3) -> None:
         self.enough = enough
-        self._counts = {
-            axis: np.zeros(len(bins), int) for group in AXES.values() for axis, bins in group.items()
-        }
+        self._counts = {axis: np.zeros(len(bins), int) for group in AXES.values() for axis, bins in group.items()}
         self._frames: list[tuple[int, dict[str, int]]] = []
 
     def add(self, features: PoseFeatures, segment: int = 0) -> None:
@@ -122,9 +120,7 @@ class Coverage:
 def bins_of(features: PoseFeatures) -> dict[str, int]:
     """The bin of each axis into which a hand falls."""
     cuts = (_THUMB_CUTS, *(_FINGER_CUTS,) * 4)
-    cells = {
-        finger: int(np.searchsorted(cut, value)) for finger, cut, value in zip(FINGERS, cuts, features.curl)
-    }
+    cells = {finger: int(np.searchsorted(cut, value)) for finger, cut, value in zip(FINGERS, cuts, features.curl)}
     cells["palm"] = _facing(features.yaw)
     cells["tilt"] = int(np.searchsorted(_TILT_CUTS, features.pitch))
     cells["lean"] = int(np.searchsorted(_LEAN_CUTS, features.roll))

@@ -9,8 +9,8 @@ import numpy as np
 from ..tracker.crop import joint_distance, share_inside, tight_box
 from ..tracker.detect import LandmarkResult
 from ..tracker.find import Detector
-from ..tracker.observe import Landmarker
 from ..tracker.identity import HandednessVote, IdentityConfig
+from ..tracker.observe import Landmarker
 from ..tracker.palm import box_from_landmarks
 from ..tracker.types import HandBox
 
@@ -37,9 +37,7 @@ class FollowConfig:
 
     def __post_init__(self) -> None:
         if not (0 < self.min_presence <= 1 and self.max_hands >= 2 and self.look_every > 0):
-            raise ValueError(
-                f"Presence must lie in (0, 1], max_hands be 2 or more, look_every positive, not {self}."
-            )
+            raise ValueError(f"Presence must lie in (0, 1], max_hands be 2 or more, look_every positive, not {self}.")
 
 
 @dataclass(frozen=True)
@@ -56,11 +54,7 @@ class HandFollower:
     """Runs the landmark model on every picture; the palm detector only where the hand is lost, and now and then."""
 
     def __init__(
-        self,
-        detector: Detector,
-        landmarker: Landmarker,
-        side: str | None = None,
-        config: FollowConfig = FollowConfig(),
+        self, detector: Detector, landmarker: Landmarker, side: str | None = None, config: FollowConfig = FollowConfig()
     ) -> None:
         """side: "left" | "right" to follow that hand only, None for the first one seen."""
         self.config = config
@@ -102,9 +96,7 @@ class HandFollower:
             self._others = ()
             return None
         chosen = followed or self._best(hands)
-        others = [
-            hand for hand in hands if hand is not chosen and hand.presence >= self.config.other_presence
-        ]
+        others = [hand for hand in hands if hand is not chosen and hand.presence >= self.config.other_presence]
         self._others = tuple(hand.handedness for hand in others)
         return chosen
 

@@ -29,16 +29,10 @@ PROMPTS = (
     Prompt("ring", "Bend and stretch your ring finger, the others open.", 40, 6.0),
     Prompt("little", "Bend and stretch your little finger, the others open.", 40, 6.0),
     Prompt("pinch", "Touch the thumb's tip with each fingertip in turn, and open again."),
-    Prompt(
-        "turn", "Turn your hand: palm, edge, back; lean it left and right, tilt it up and down.", 70, 12.0
-    ),
+    Prompt("turn", "Turn your hand: palm, edge, back; lean it left and right, tilt it up and down.", 70, 12.0),
     Prompt("near and far", "Move your hand near the camera, then as far away as you can.", 50, 8.0),
-    Prompt(
-        "other light", "Switch a lamp on or off, or turn to a window, then open, close and turn your hand."
-    ),
-    Prompt(
-        "your own", "Now the poses that you will use: grips, signs, counting, typing in the air.", 110, 16.0
-    ),
+    Prompt("other light", "Switch a lamp on or off, or turn to a window, then open, close and turn your hand."),
+    Prompt("your own", "Now the poses that you will use: grips, signs, counting, typing in the air.", 110, 16.0),
 )
 
 
@@ -91,9 +85,7 @@ class Guide:
         """Of this prompt, once its hand is seen; all of them before."""
         if self.done:
             return 0.0
-        return (
-            self.prompt.seconds if self._begun is None else max(self.prompt.seconds - time + self._begun, 0.0)
-        )
+        return self.prompt.seconds if self._begun is None else max(self.prompt.seconds - time + self._begun, 0.0)
 
     def update(self, time: float, hand: bool) -> bool:
         """A picture was taken at `time`, with the hand or without. True where the next prompt begins with it."""

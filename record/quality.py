@@ -193,10 +193,7 @@ class Quality:
         for index in np.flatnonzero(apart < self.config.same_joints):
             other = kept[index]
             ratio = max(other.size, look.size) / min(other.size, look.size)
-            if (
-                ratio < self.config.same_size
-                and np.abs(other.thumb - look.thumb).mean() < self.config.same_picture
-            ):
+            if ratio < self.config.same_size and np.abs(other.thumb - look.thumb).mean() < self.config.same_picture:
                 return True
         return False
 

@@ -29,10 +29,10 @@ from .coverage import Coverage, pose_features
 from .follow import HandFollower, Sighting, shifted
 from .guide import Guide
 from .quality import Quality
-from .view import TextView, ViewState, WindowView
 from .recording import HEADER, RecordingHeader, read_header
-from .writer import SYNC_EVERY, RecordingWriter, refuse_existing
 from .takes import Segments, cut_out
+from .view import TextView, ViewState, WindowView
+from .writer import SYNC_EVERY, RecordingWriter, refuse_existing
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +73,10 @@ class Recorder:
         self, source: Source, folder: Path, tools: Tools, config: RecorderConfig = RecorderConfig(),
         guide: Guide | None = None, stopped: Callable[[], bool] = lambda: False,
     ) -> None:  # fmt: skip
-        """guide: by default that of PROMPTS for a camera; stopped: ends a pause without a key. Raises SemihandError where `folder` cannot be recorded to."""
+        """guide: by default that of PROMPTS for a camera; stopped: ends a pause without a key.
+
+        Raises SemihandError where `folder` cannot be recorded to.
+        """
         self.config, self.folder, self.side = config, folder, config.hand
         self.quality, self.coverage = Quality(), Coverage()
         self.guide = guide or (Guide() if source.live else None)
@@ -106,9 +109,7 @@ class Recorder:
         if self.guide and self.guide.update(frame.time, seen):
             self._take_began = self._segments.cut()
         segment = self._segments.at(frame.time, seen)
-        disagreement = (
-            partial(self._disagreement, frame.image, sighting, K) if self._tools.estimator else None
-        )
+        disagreement = partial(self._disagreement, frame.image, sighting, K) if self._tools.estimator else None
         verdict = self.quality.judge(frame.image, sighting, segment, self._wanted(frame.time), disagreement)
         reason = verdict if isinstance(verdict, str) else ""
         if not reason:
@@ -152,9 +153,7 @@ class Recorder:
         height, width = image.shape[:2]
         if self._size is not None and self._size != (width, height):
             was = f"{self._size[0]}x{self._size[1]}"
-            self.notes.append(
-                f"The pictures changed from {was} to {width}x{height}; a new segment began there."
-            )
+            self.notes.append(f"The pictures changed from {was} to {width}x{height}; a new segment began there.")
             logger.warning("%s", self.notes[-1])
             self._follower.reset()
             self._segments.cut()

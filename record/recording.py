@@ -21,12 +21,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ..data_folder import data_dir
 from ..errors import SemihandError
 from ..jsonfile import parse_json
 from ..models.joints import NUM_JOINTS
-from ..data_folder import data_dir
-from ..tracker.find_camera import quiet_opencv
 from ..picture_file import read_picture
+from ..tracker.find_camera import quiet_opencv
 
 logger = logging.getLogger(__name__)
 
@@ -108,9 +108,7 @@ def read_recording(folder: str | Path) -> Recording:
     dropped = broken + len(frames) - len(readable)
     if dropped:
         logger.warning("%s: %d frames that cannot be read are left out.", folder, dropped)
-    return Recording(
-        **asdict(header), folder=folder, frames=readable, dropped=dropped, summary=_summary(folder)
-    )
+    return Recording(**asdict(header), folder=folder, frames=readable, dropped=dropped, summary=_summary(folder))
 
 
 def recording_hash(recording: Recording) -> str:

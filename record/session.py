@@ -12,14 +12,14 @@ from pathlib import Path
 
 from ..errors import SemihandError
 from ..progress import Progress
-from ..tracker.camera import Source
 from ..signals import stop_on_signal
+from ..tracker.camera import Source
 from ..tracker.options import TrackOptions, check_limits
 from ..tracker.run import open_source
 from .quality import Quality
-from .view import VIEWERS, open_view
 from .recorder import Recorder, RecorderConfig, Tools
 from .recording import Recording, read_recording, recording_folder
+from .view import VIEWERS, open_view
 from .writer import refuse_existing
 
 logger = logging.getLogger(__name__)
@@ -105,9 +105,7 @@ def record(options: RecordOptions) -> Recording:
     return _finished(recorder, options, folder, trouble)
 
 
-def _run(
-    recorder: Recorder, source: Source, max_frames: int | None, stopped, progress
-) -> SemihandError | None:
+def _run(recorder: Recorder, source: Source, max_frames: int | None, stopped, progress) -> SemihandError | None:
     """Feed the recorder. A source that breaks off ends the recording like any other end; its error is returned."""
     frames = source.frames()
     count = 0
@@ -125,9 +123,7 @@ def _run(
             return None
 
 
-def _finished(
-    recorder: Recorder, options: RecordOptions, folder: Path, trouble: SemihandError | None
-) -> Recording:
+def _finished(recorder: Recorder, options: RecordOptions, folder: Path, trouble: SemihandError | None) -> Recording:
     """The recording, if it is one; else the sentence that says what was missing."""
     quality = recorder.quality
     if not recorder.writer:
@@ -149,9 +145,7 @@ def _no_hand(quality: Quality, options: RecordOptions) -> str:
             f"No hand was seen in {quality.seen} pictures; nothing was recorded. "
             "Hold one hand before the camera, whole and in good light, and record again."
         )
-    return (
-        f"No frame could be used: {quality.sentence()} {_advice(quality, options.hand)} Nothing was recorded."
-    )
+    return f"No frame could be used: {quality.sentence()} {_advice(quality, options.hand)} Nothing was recorded."
 
 
 def _advice(quality: Quality, side: str | None) -> str:

@@ -38,9 +38,7 @@ def cut_out(image: np.ndarray, uv_image: np.ndarray, K: np.ndarray) -> CutOut:
     part = image[low[1] : high[1], low[0] : high[0]]
     size = high - low
     scale = min(CUT_LIMIT / size.max(), 1.0)
-    part = (
-        cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else part.copy()
-    )
+    part = cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else part.copy()
     moved = np.array(K, float)
     moved[:2, :2] *= scale
     moved[:2, 2] = (moved[:2, 2] - low + 0.5) * scale - 0.5

@@ -8,15 +8,7 @@ from pathlib import Path
 from ..errors import SemihandError
 from ..text import table
 from .contact_sheet import contact_sheet
-from .recording import (
-    LINES,
-    Recording,
-    list_recordings,
-    read_header,
-    read_lines,
-    read_recording,
-    recordings_dir,
-)
+from .recording import LINES, Recording, list_recordings, read_header, read_lines, read_recording, recordings_dir
 
 
 def list_text() -> str:
@@ -73,9 +65,7 @@ def _contents(recording: Recording) -> list[str]:
     if "sentence" in summary:
         lines.append(f"last run: {summary['sentence']}")
     if shares:
-        lines.append(
-            "covered: " + ", ".join(f"{group} {100 * share:.0f} %" for group, share in shares.items())
-        )
+        lines.append("covered: " + ", ".join(f"{group} {100 * share:.0f} %" for group, share in shares.items()))
     if summary.get("missing"):
         lines.append("little or nothing of: " + ", ".join(summary["missing"]))
     return lines + list(summary.get("notes", []))

@@ -128,9 +128,7 @@ def _head(state: ViewState, words: str, unit: float, width: int) -> np.ndarray:
         write(bar, "Recording one hand from this file" if guide is None else "Done", edge, edge, size)
         return bar
     side = bar.shape[0] - edge
-    _paste(
-        bar, _pose(guide.prompt.name, int(state.time / _POSE_SECONDS) % 2, state.side), edge, edge // 2, side
-    )
+    _paste(bar, _pose(guide.prompt.name, int(state.time / _POSE_SECONDS) % 2, state.side), edge, edge // 2, side)
     left, right = side + 2 * edge, bar.shape[1] - edge
     write(bar, f"{guide.index + 1} of {len(guide.prompts)}", left, edge // 2, round(13 * unit), _GREY)
     for number, line in enumerate(wrapped(guide.prompt.text, size, right - left)[:2]):
@@ -152,12 +150,7 @@ def _foot(state: ViewState, unit: float, width: int) -> np.ndarray:
     for row, (group, words) in enumerate(zip(AXES, ("poses", "turns", "distances"), strict=True)):
         top = round((6 + 17 * row) * unit)
         write(bar, words, bar.shape[1] - round(150 * unit), top, size, _GREY)
-        ends = (
-            bar.shape[1] - round(80 * unit),
-            top + round(5 * unit),
-            bar.shape[1] - edge,
-            top + round(12 * unit),
-        )
+        ends = (bar.shape[1] - round(80 * unit), top + round(5 * unit), bar.shape[1] - edge, top + round(12 * unit))
         _bar(bar, *ends, state.coverage.share(group))
     return bar
 
@@ -185,8 +178,6 @@ def _pose(prompt: str, number: int, side: str | None) -> np.ndarray | None:
 def _paste(canvas: np.ndarray, tile: np.ndarray | None, left: int, top: int, side: int) -> None:
     if tile is None:
         return
-    tile = cv2.resize(np.ascontiguousarray(tile), (side, side), interpolation=cv2.INTER_AREA).astype(
-        np.float32
-    )
+    tile = cv2.resize(np.ascontiguousarray(tile), (side, side), interpolation=cv2.INTER_AREA).astype(np.float32)
     part, opacity = canvas[top : top + side, left : left + side], tile[..., 3:] / 255
     part[:] = np.rint(part * (1 - opacity) + tile[..., :3] * opacity).astype(np.uint8)

@@ -168,6 +168,4 @@ def _add_take(writer: SequenceWriter, job: Job) -> None:
     take = draw_take(job.seed, job.split, job.number)
     with np.load(job.file, allow_pickle=False) as data:
         for image, xyz, mask in zip(data["images"], data["xyz"], data["masks"]):
-            writer.add(
-                image, K=data["K"], handedness=take.handedness, xyz=xyz, mask=mask / 255.0, gesture=take.gesture
-            )
+            writer.add(image, K=data["K"], handedness=take.handedness, xyz=xyz, mask=mask / 255.0, gesture=take.gesture)

@@ -54,9 +54,7 @@ def load_hand(path: Path = ASSET_PATH) -> StudioHand:
         with np.load(path, allow_pickle=False) as data:
             stored = {name: data[name] for name in data.files}
         weights = stored["weights"].astype(np.float64)
-        _, first, same = np.unique(
-            np.round(stored["vertices"], 6), axis=0, return_index=True, return_inverse=True
-        )
+        _, first, same = np.unique(np.round(stored["vertices"], 6), axis=0, return_index=True, return_inverse=True)
         return StudioHand(
             vertices=stored["vertices"].astype(np.float64), joints=stored["joints"].astype(np.float64),
             frames=stored["frames"].astype(np.float64), weights=weights / weights.sum(1, keepdims=True),

@@ -10,8 +10,8 @@ from tqdm import tqdm
 
 from ..errors import SemihandError
 from ..models.lifting import project
-from ..synth.preview import SUFFIXES, draw_skeleton
 from ..picture_file import write_picture
+from ..synth.preview import SUFFIXES, draw_skeleton
 from .render import RenderConfig, Shot, TakeRenderer, load_mitsuba
 from .takes import SPLITS, TAKE_FRAMES, draw_take
 

@@ -110,7 +110,8 @@ def _lettering(rng, canvas):
     text = "".join(rng.choice(list("aeinorstlkmdEHOT0148 .-"), rng.integers(3, 14)))
     place = (int(rng.uniform(-0.1, 0.8) * width), int(rng.uniform(0, 1) * height))
     mask = np.zeros((height, width), np.uint8)
-    cv2.putText(mask, text, place, int(rng.integers(0, 8)), float(rng.uniform(0.3, 2.0)), 255, int(rng.integers(1, 4)), cv2.LINE_AA)  # fmt: skip
+    font, size = int(rng.integers(0, 8)), float(rng.uniform(0.3, 2.0))
+    cv2.putText(mask, text, place, font, size, 255, int(rng.integers(1, 4)), cv2.LINE_AA)
     _blend(canvas, mask.astype(np.float32) / 255, _color(rng), 0.0)
 
 

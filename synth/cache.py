@@ -74,7 +74,9 @@ def _create(folder: Path, description: dict, config: SceneConfig) -> None:
     if record.exists():
         found = json.loads(record.read_text())
         if found != description:
-            raise SemihandError(f"{folder} holds pictures of other settings ({record}). Give another folder or delete it.")
+            raise SemihandError(
+                f"{folder} holds pictures of other settings ({record}). Give another folder or delete it."
+            )
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -83,7 +85,9 @@ def _create(folder: Path, description: dict, config: SceneConfig) -> None:
         record.with_suffix(".part").write_text(json.dumps(description, indent=1))
         record.with_suffix(".part").replace(record)
     except OSError as error:
-        raise SemihandError(f"{folder} could not be made: {error.strerror}. Check the space and permissions there.") from error
+        raise SemihandError(
+            f"{folder} could not be made: {error.strerror}. Check the space and permissions there."
+        ) from error
 
 
 def _open(folder: Path, mode: str) -> dict:
@@ -125,9 +129,17 @@ def render_cache(folder, count: int, seed: int = 0, config: SceneConfig = SceneC
     processes = []
     for _ in range(min(workers, len(todo))):
         queue.put(None)
-        processes.append(context.Process(target=_work, args=(folder, seed, config, backgrounds, queue, finished), daemon=True))
+        processes.append(
+            context.Process(target=_work, args=(folder, seed, config, backgrounds, queue, finished), daemon=True)
+        )
         processes[-1].start()
-    with Progress(desc="rendering", total=count, initial=count - min(count, len(todo) * BLOCK), unit="pictures", disable=not progress) as bar:
+    with Progress(
+        desc="rendering",
+        total=count,
+        initial=count - min(count, len(todo) * BLOCK),
+        unit="pictures",
+        disable=not progress,
+    ) as bar:
         _await(processes, finished, len(todo), bar)
     return open_cache(folder)
 
@@ -142,7 +154,9 @@ def _await(processes, finished, blocks, bar) -> None:
             if any(code not in (None, 0) for code in codes) or all(code == 0 for code in codes):
                 for process in processes:
                     process.terminate()
-                raise SemihandError(f"A rendering process ended early (exit codes {codes}). Run the command again.") from None
+                raise SemihandError(
+                    f"A rendering process ended early (exit codes {codes}). Run the command again."
+                ) from None
             continue
         blocks -= 1
         bar.update(BLOCK)
@@ -154,11 +168,15 @@ def open_cache(folder) -> Cache:
     """Open a finished cache read-only. Raises SemihandError where it is missing, unfinished or damaged."""
     folder = Path(folder)
     if not (folder / "cache.json").exists():
-        raise SemihandError(f"{folder} holds no rendered pictures (cache.json is missing). Run `semihand synth cache` first.")
+        raise SemihandError(
+            f"{folder} holds no rendered pictures (cache.json is missing). Run `semihand synth cache` first."
+        )
     try:
         arrays, record = _open(folder, "r"), json.loads((folder / "cache.json").read_text())
     except (OSError, ValueError) as error:
-        raise SemihandError(f"{folder} is damaged ({error}). Delete it and run `semihand synth cache` again.") from error
+        raise SemihandError(
+            f"{folder} is damaged ({error}). Delete it and run `semihand synth cache` again."
+        ) from error
     if not arrays["done"].all():
         raise SemihandError(f"{folder} is not finished: {arrays['done'].mean():.0%}. Run `semihand synth cache` again.")
     return Cache(**{name: arrays[name] for name in FIELDS}, config=record["config"], provenance=record)

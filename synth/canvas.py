@@ -57,9 +57,7 @@ def join(meshes: list[Mesh]) -> Geometry:
     """One geometry of several meshes, in their order."""
     starts = np.cumsum([0] + [len(mesh.vertices) for mesh in meshes])
     vertices = np.concatenate([mesh.vertices for mesh in meshes]).astype(np.float32)
-    triangles = np.concatenate([mesh.triangles + start for mesh, start in zip(meshes, starts)]).astype(
-        np.int32
-    )
+    triangles = np.concatenate([mesh.triangles + start for mesh, start in zip(meshes, starts)]).astype(np.int32)
     parts = np.concatenate([np.full(len(mesh.triangles), mesh.part, np.int32) for mesh in meshes])
     rest = np.concatenate([mesh.rest for mesh in meshes]).astype(np.float32)
     surface = np.concatenate([mesh.surface for mesh in meshes])
@@ -100,9 +98,7 @@ class Canvas:
         self.mask = np.zeros((height, width), np.float32)
         self._nearest = np.zeros((SHADOW_CELLS, SHADOW_CELLS), np.float32)
 
-    def draw(
-        self, solid: Geometry, focal: float, center, look: shade.Look, light: shade.Light, offset
-    ) -> None:
+    def draw(self, solid: Geometry, focal: float, center, look: shade.Look, light: shade.Light, offset) -> None:
         """focal and center (2,) in raster pixels; the light's shadow map fits `solid`; offset (6,) into the noise."""
         attributes = np.concatenate([solid.normals, solid.rest, solid.surface], 1).astype(np.float32)
         points = (solid.vertices[:, :2] / solid.vertices[:, 2:] * focal + center).astype(np.float32)

@@ -42,13 +42,9 @@ class ClipConfig:
 
     def __post_init__(self):
         if self.frames < 1 or self.hands not in (1, 2) or self.fps <= 0 or not 20 <= self.view_degrees <= 120:
-            raise ValueError(
-                f"A clip needs frames, 1 or 2 hands, a rate, and a view of 20 to 120 degrees, not {self}."
-            )
+            raise ValueError(f"A clip needs frames, 1 or 2 hands, a rate, and a view of 20 to 120 degrees, not {self}.")
         if min(self.width, self.height) < 64 or self.noise < 0:
-            raise ValueError(
-                f"A clip needs pictures of at least 64 x 64 and noise of at least 0, not {self}."
-            )
+            raise ValueError(f"A clip needs pictures of at least 64 x 64 and noise of at least 0, not {self}.")
 
 
 @dataclass(frozen=True)
@@ -96,9 +92,7 @@ class Clip:
         self._look = _bare_look(self._rng(_LOOK))
         room = self._rng(_ROOM)
         self._offset, self._cloth_mm = room.uniform(1000, 2000, 6), room.uniform(2.0, 6.0)
-        self._noise = self._rng(_NOISE).standard_normal(
-            (config.height + 64, config.width + 64, 3), np.float32
-        )
+        self._noise = self._rng(_NOISE).standard_normal((config.height + 64, config.width + 64, 3), np.float32)
 
     def __len__(self) -> int:
         return self.config.frames
@@ -132,9 +126,7 @@ class Clip:
         left, top, right, bottom = region
         canvas = Canvas(int((bottom - top) * SUPERSAMPLE), int((right - left) * SUPERSAMPLE))
         center = (self.K[:2, 2] + 0.5 - (left, top)) * SUPERSAMPLE
-        light = materials.draw_light(
-            self._rng(_LIGHT), solid.vertices, SHADOW_CELLS
-        )  # the same lamps in every frame
+        light = materials.draw_light(self._rng(_LIGHT), solid.vertices, SHADOW_CELLS)  # the same lamps in every frame
         canvas.draw(solid, self.K[0, 0] * SUPERSAMPLE, center, self._look, light, self._offset)
         return joints, canvas, solid, region
 

@@ -147,9 +147,7 @@ def _reach_cost(joints, axes, radius, angles, start, where, posed, transforms):
         cost += (pad - point) ** 2
     for i in range(1, 3):
         for j in range(3):
-            gap = segment_distance(
-                posed[1 + i], posed[2 + i], posed[1 + 4 * finger + j], posed[2 + 4 * finger + j]
-            )
+            gap = segment_distance(posed[1 + i], posed[2 + i], posed[1 + 4 * finger + j], posed[2 + 4 * finger + j])
             cost += 4.0 * max(0.0, FLESH[i] * radius[0, i] + FLESH[j] * radius[finger, j] - gap - 0.002) ** 2
     return cost + _inertia(angles, start, 0) + _inertia(angles, start, finger)
 

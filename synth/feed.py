@@ -63,7 +63,14 @@ class Feed:
     the folder, where it cannot be used, or where the processes end before there are enough pictures.
     """
 
-    def __init__(self, folder, size: int = 3072, config: SceneConfig = SceneConfig(), workers: int | None = None, backgrounds=None):
+    def __init__(
+        self,
+        folder,
+        size: int = 3072,
+        config: SceneConfig = SceneConfig(),
+        workers: int | None = None,
+        backgrounds=None,
+    ):
         self.folder, self.size, self.config = Path(folder), size, config
         self.crop_factor = config.crop_factor
         self.provenance = {"rendered": "while training", "pool": size, "config": json.loads(json.dumps(asdict(config)))}
@@ -138,7 +145,9 @@ class Feed:
         enough = min(ENOUGH, self.size)
         while (self._arrays["version"] > 0).sum() < enough:
             if not all(process.is_alive() for process in self._processes):
-                raise SemihandError("The processes that render synthetic pictures ended early. Is there memory and disk space left?")
+                raise SemihandError(
+                    "The processes that render synthetic pictures ended early. Is there memory and disk space left?"
+                )
             time.sleep(0.1)
 
 
@@ -159,7 +168,9 @@ def _renew(folder, config, backgrounds, generation, number, workers, stop) -> No
     cv2.setNumThreads(1)
     arrays = _open_pool(folder, "r+")
     size, main = len(arrays["version"]), multiprocessing.parent_process()
-    renderer = SceneRenderer(config, seed=10_000 + generation, pictures=load_pictures(backgrounds) if backgrounds else None)
+    renderer = SceneRenderer(
+        config, seed=10_000 + generation, pictures=load_pictures(backgrounds) if backgrounds else None
+    )
     places = np.arange(number, size, workers)
     places = places[np.argsort(arrays["version"][places], kind="stable")]  # empty ones first
     round_ = 0

@@ -128,11 +128,20 @@ def _unpack(stored):
     rest = np.ascontiguousarray(stored["mean"][:size])
     wrist_y = stored["mean"][size, 1]
     return HandAsset(
-        vertices=vertices, joints=joints, axes=finger_axes(joints).astype(np.float32), weights=_dense(index, weight),
-        bone_index=index, bone_weight=weight, bone_radius=_bone_radius(vertices, joints, weights),
-        triangles=stored["triangles"].astype(np.int32), rest=rest, finger_id=stored["finger_id"].astype(np.int32),
-        finger_coordinate=stored["finger_coordinate"].astype(np.float32), dorsal=stored["dorsal"].astype(np.float32),
-        wrist_distance=rest[:, 1] - wrist_y, provenance=json.loads(str(stored["provenance"])),
+        vertices=vertices,
+        joints=joints,
+        axes=finger_axes(joints).astype(np.float32),
+        weights=_dense(index, weight),
+        bone_index=index,
+        bone_weight=weight,
+        bone_radius=_bone_radius(vertices, joints, weights),
+        triangles=stored["triangles"].astype(np.int32),
+        rest=rest,
+        finger_id=stored["finger_id"].astype(np.int32),
+        finger_coordinate=stored["finger_coordinate"].astype(np.float32),
+        dorsal=stored["dorsal"].astype(np.float32),
+        wrist_distance=rest[:, 1] - wrist_y,
+        provenance=json.loads(str(stored["provenance"])),
     )
 
 
@@ -175,8 +184,12 @@ def forward_kinematics(joints, axes, fingers, wrist):
     """Posed joints (21, 3) and bone transforms (17, 3, 4), float64; x' = T[:, :3] x + T[:, 3]."""
     posed, transforms = np.empty((21, 3)), np.empty((NUM_BONES, 3, 4))
     _chain(
-        np.asarray(joints, np.float64), np.asarray(axes, np.float64), np.asarray(fingers, np.float64),
-        np.asarray(wrist, np.float64), posed, transforms,
+        np.asarray(joints, np.float64),
+        np.asarray(axes, np.float64),
+        np.asarray(fingers, np.float64),
+        np.asarray(wrist, np.float64),
+        posed,
+        transforms,
     )
     return posed, transforms
 

@@ -61,9 +61,7 @@ def minimum_jerk(share):
 class Mover:
     """Where one hand is at any time. number: 0 the right one, 1 the left one, which is a right one mirrored."""
 
-    def __init__(
-        self, asset: HandAsset, shape: int, half_view, seed: tuple, number: int = 0, paired: bool = False
-    ):
+    def __init__(self, asset: HandAsset, shape: int, half_view, seed: tuple, number: int = 0, paired: bool = False):
         """half_view (2,): half the picture's width and height at one metre; paired: keep to one half of the picture."""
         self.left = number == 1
         self._asset, self._shape, self._number, self._seed = asset, shape, number, seed
@@ -94,11 +92,7 @@ class Mover:
         step = int(np.searchsorted(self._ends, within, side="right"))
         number = int(turns) * len(STORY) + step
         since = within - (self._ends[step - 1] if step else 0.0)
-        time_share, start, end = (
-            since / self._story(number + 1).seconds,
-            self._key(number),
-            self._key(number + 1),
-        )
+        time_share, start, end = (since / self._story(number + 1).seconds, self._key(number), self._key(number + 1))
         share = minimum_jerk(time_share)
         wrist, place, turn = (a + share * (b - a) for a, b in zip(start[1:], end[1:]))
         fingers = _between(start[0], end[0], time_share, self._lead(number))
@@ -124,9 +118,7 @@ class Mover:
         if number not in self._leads:
             start, end = self._key(number)[0], self._key(number + 1)[0]
             shares = np.linspace(0.1, 0.9, 9)
-            deepest = [
-                max(self._hand.overlap(_between(start, end, t, lead)) for t in shares) for lead in _LEADS
-            ]
+            deepest = [max(self._hand.overlap(_between(start, end, t, lead)) for t in shares) for lead in _LEADS]
             self._leads[number] = _LEADS[int(np.argmin(deepest))]
         return self._leads[number]
 

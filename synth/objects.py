@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 
 
-@lru_cache(maxsize=None)
+@cache
 def unit_sphere(rings: int = 8, segments: int = 12):
     """Vertices (V, 3) and outward triangles (T, 3) of a sphere of radius 1 round the origin."""
     theta = np.linspace(0, np.pi, rings + 1)[:, None]

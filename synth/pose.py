@@ -78,7 +78,9 @@ GESTURES = {
     "point_loose": Gesture(4, _fingers("straight", "half"), ("beside", "out", "any")),
     "fist_beside": Gesture(3, _fingers("clenched"), ("beside",)),
     "point_open": Gesture(3, _fingers("straight", "curled"), ("beside", "out", "any")),
-    "peace": Gesture(6, _fingers("straight", "straight", "clenched"), ("across",), (-1.0, 1.1), ((3, 1, 0.0, 0.9, 130, 200),)),
+    "peace": Gesture(
+        6, _fingers("straight", "straight", "clenched"), ("across",), (-1.0, 1.1), ((3, 1, 0.0, 0.9, 130, 200),)
+    ),
     "peace_open": Gesture(2, _fingers("straight", "straight", "curled"), ("across", "any"), (-1.0, 1.1)),
     "three": Gesture(3, _fingers("straight", "straight", "straight", "curled"), ("across", "any"), (-1.0, 1.0)),
     "three_little": Gesture(1.5, _fingers("curled", "straight"), ("across", "any"), (-1.0, 1.0)),
@@ -101,7 +103,9 @@ GESTURES = {
     "tips_open": Gesture(3, _fingers("straight"), ("opposed",), (-0.8, 0.8), _PADS[1:], True),
     "pen": Gesture(2, _fingers("grip"), ("opposed",), (-1.1, -0.4), _PADS[:2], True),
     "purse": Gesture(2, _fingers("half"), ("opposed",), (-1.2, -0.6), _PADS[1:2], True),
-    "thumb_inside": Gesture(1, _fingers("curled"), ("across",), touch=((3, 0, 0.2, 1.0, -20, 40), (4, 0, 0.0, 0.8, -20, 60))),
+    "thumb_inside": Gesture(
+        1, _fingers("curled"), ("across",), touch=((3, 0, 0.2, 1.0, -20, 40), (4, 0, 0.0, 0.8, -20, 60))
+    ),
 }
 _NAMES = tuple(GESTURES)
 _WEIGHTS = np.cumsum([g.weight for g in GESTURES.values()]) / sum(g.weight for g in GESTURES.values())

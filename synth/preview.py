@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from ..errors import SemihandError
-from ..tracker.draw import FINGER_COLORS
 from ..picture_file import write_picture
+from ..tracker.draw import FINGER_COLORS
 from .background import load_pictures
 from .scene import Sample, SceneConfig, SceneRenderer
 

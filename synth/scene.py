@@ -158,7 +158,11 @@ class SceneRenderer:
     def _draw_meshes(self, rng):
         """Joints (21, 3) mm of the main hand and all meshes, in the crop's virtual camera."""
         config, asset = self.config, self.asset
-        view, scale, shape = draw_view(rng, config.upright, config.own_eyes), rng.uniform(0.93, 1.07), int(rng.integers(len(asset.vertices)))
+        view, scale, shape = (
+            draw_view(rng, config.upright, config.own_eyes),
+            rng.uniform(0.93, 1.07),
+            int(rng.integers(len(asset.vertices))),
+        )
         joints, vertices = _draw_hand(rng, asset, view, scale, shape)
         distance = np.exp(rng.uniform(*np.log(config.distance_m))) * MM
         shift = self._centering_shift(joints, distance)

@@ -254,7 +254,9 @@ def shade(
             normal[0], normal[1], normal[2] = normal[0] * inv, normal[1] * inv, normal[2] * inv
             visible = _lit(px, py, depth, light, nearest)
             occlusion = _occlusion(inverse_depth, x, y, depth)
-            _illuminate(color, normal, px, py, depth, specular, gloss, sheen, occlusion, visible, look, light, rgb[y, x])
+            _illuminate(
+                color, normal, px, py, depth, specular, gloss, sheen, occlusion, visible, look, light, rgb[y, x]
+            )
 
 
 def brightness(rgb, coverage) -> float:

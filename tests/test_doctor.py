@@ -19,9 +19,7 @@ def test_broken_model_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("SEMIHAND_DATA", str(tmp_path))
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "mine.onnx").write_text("no model")
-    assert any(
-        "mine.onnx is no readable ONNX model" in finding.says for finding in examine() if finding.ok is False
-    )
+    assert any("mine.onnx is no readable ONNX model" in finding.says for finding in examine() if finding.ok is False)
 
 
 def test_finding_is_one_line():

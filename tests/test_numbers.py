@@ -29,7 +29,9 @@ def test_there_are_some():
 
 
 @pytest.mark.parametrize("value", ["inf", "nan", "99999999999999999999"])
-@pytest.mark.parametrize("names,option", NUMBERS, ids=lambda value: " ".join(value) if isinstance(value, tuple) else value)
+@pytest.mark.parametrize(
+    "names,option", NUMBERS, ids=lambda value: " ".join(value) if isinstance(value, tuple) else value
+)
 def test_senseless_numbers_are_wrong_usage(names, option, value):
     result = CliRunner().invoke(app, [*names, option, value])
     text = " ".join(result.stderr.replace("│", " ").split())

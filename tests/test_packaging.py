@@ -28,8 +28,20 @@ def test_a_wheel_holds_every_module_and_every_data_file(tmp_path):
     subprocess.run(build, check=True, capture_output=True, cwd=ROOT)
     folder = tmp_path / "lib" / "semihand"
     held = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    modules = {file for file in committed("*.py") if not file.startswith(("tests/", "tools/", "examples/")) and file != "setup.py"}
-    data = committed("py.typed", "outputs/page.html", "models/weights/*", "models/*.json", "synth/*.npz", "studio/*.npz", "studio/sample/*")
+    modules = {
+        file
+        for file in committed("*.py")
+        if not file.startswith(("tests/", "tools/", "examples/")) and file != "setup.py"
+    }
+    data = committed(
+        "py.typed",
+        "outputs/page.html",
+        "models/weights/*",
+        "models/*.json",
+        "synth/*.npz",
+        "studio/*.npz",
+        "studio/sample/*",
+    )
     assert held == modules | data
     assert f"Version: {__version__}\n" in (tmp_path / "semihand.egg-info" / "PKG-INFO").read_text()
 

@@ -59,7 +59,9 @@ def hand(index):
     xyz = xyz + (0.005 * index, 0.0, 0.5)
     uv = xyz[:, :2] / xyz[:, 2:] * 544 + (319.5, 239.5)
     box = HandBox(uv.mean(axis=0), 200.0)
-    return [HandPose(1, "right", 0.9, uv, xyz, xyz[:, 2] - xyz[9, 2], np.ones(21), np.zeros((64, 64)), np.eye(3) / 5, box)]
+    return [
+        HandPose(1, "right", 0.9, uv, xyz, xyz[:, 2] - xyz[9, 2], np.ones(21), np.zeros((64, 64)), np.eye(3) / 5, box)
+    ]
 
 
 @pytest.fixture

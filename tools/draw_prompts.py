@@ -25,9 +25,7 @@ _THUMB_OUT, _THUMB_IN = np.array([-15.0, -25.0, 0.0, -10.0]), np.array([25.0, 15
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     folder = parser.parse_args().out
     folder.mkdir(parents=True, exist_ok=True)
@@ -63,9 +61,7 @@ class Poses:
             "your own": (self.tile(self.gesture("peace", 2)), self.tile(self.gesture("call", 1))),
         }
 
-    def angles(
-        self, curled: tuple[int, ...] = (), thumb: np.ndarray = _THUMB_OUT, spread: float = 0.0
-    ) -> np.ndarray:
+    def angles(self, curled: tuple[int, ...] = (), thumb: np.ndarray = _THUMB_OUT, spread: float = 0.0) -> np.ndarray:
         """Angles (5, 4) in radians of an open hand with these fingers curled."""
         degrees = np.zeros((5, 4))
         degrees[0] = thumb
@@ -90,20 +86,13 @@ class Poses:
         side = SIDE * _FINER
         scale = size * side / _VIEW
         # The palm looks along +z, at the viewer; in a mirror x stays as it is seen from behind.
-        points = np.stack(
-            [-vertices[:, 0] * scale + side / 2, side * (0.5 + 0.36 * size) - vertices[:, 1] * scale], -1
-        )
+        points = np.stack([-vertices[:, 0] * scale + side / 2, side * (0.5 + 0.36 * size) - vertices[:, 1] * scale], -1)
         kept = self.asset.rest[self.asset.triangles, 1].min(axis=1) > _ARM_END
         triangles = np.ascontiguousarray(self.asset.triangles[kept])
         inverse, chosen = np.empty((side, side), np.float32), np.empty((side, side), np.int32)
         weights = np.zeros((side, side, 2), np.float32)
         rasterise(
-            points.astype(np.float32),
-            (1.0 - vertices[:, 2]).astype(np.float32),
-            triangles,
-            inverse,
-            chosen,
-            weights,
+            points.astype(np.float32), (1.0 - vertices[:, 2]).astype(np.float32), triangles, inverse, chosen, weights
         )
         normals = vertex_normals(vertices.astype(np.float32), self.asset.triangles)
         light = np.array([-0.35, 0.55, 0.75], np.float32)

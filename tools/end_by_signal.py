@@ -115,7 +115,10 @@ def main() -> None:
                     print(f"-- {name} after {moment:.2f} s:\n{text[-1500:]}", file=sys.stderr)
                 left += processes
             longest = max(times, default=0.0)
-            print(f"{name:14} {len(times):3} ended  longest {longest:5.2f} s  tracebacks {tracebacks}  left {left}", flush=True)
+            print(
+                f"{name:14} {len(times):3} ended  longest {longest:5.2f} s  tracebacks {tracebacks}  left {left}",
+                flush=True,
+            )
             bad += longest > LIMIT or tracebacks > 0 or left > 0
     sys.exit(bool(bad))
 

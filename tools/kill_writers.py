@@ -145,7 +145,10 @@ def main() -> None:
                     wrong += 1
                     print(f"-- {name}: {error}", file=sys.stderr)
             kept = len(list(folder.rglob("*.part")))
-            print(f"{name:10} {options.count // len(names):4} kills  {steps:6} steps  {wrong} lost  {kept} parts left", flush=True)
+            print(
+                f"{name:10} {options.count // len(names):4} kills  {steps:6} steps  {wrong} lost  {kept} parts left",
+                flush=True,
+            )
             lost += wrong
     sys.exit(bool(lost))
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from semihand.adapt.labels.definition import SHIFTED, fit_depth_gain, fit_shifts
 from semihand.adapt.frames.landmarks import MIN_PRESENCE, depth_of
+from semihand.adapt.labels.definition import SHIFTED, fit_depth_gain, fit_shifts
 from semihand.models.joints import JOINT_NAMES, PRIOR_BONE_LENGTHS, ROOT
 from semihand.models.lifting import bone_lengths, unit_length
 from semihand.synth.cache import Cache, open_cache

@@ -292,7 +292,9 @@ def _read_sequence(folder: Path) -> None:
 
 def _state(folder: Path) -> None:
     tensors = {"w": torch.ones(8)}
-    save_training_state(folder / "state.pt", TrainingState(NetworkConfig("lite"), 1, 2, tensors, tensors, {}, {"python": 1}))
+    save_training_state(
+        folder / "state.pt", TrainingState(NetworkConfig("lite"), 1, 2, tensors, tensors, {}, {"python": 1})
+    )
 
 
 def _labels(folder: Path) -> None:

@@ -13,9 +13,9 @@ import numpy as np
 from PIL import Image
 
 from semihand.errors import SemihandError
-from semihand.tracker.open import HandTracker
 from semihand.tracker.draw import Look, draw
 from semihand.tracker.files import VideoFile
+from semihand.tracker.open import HandTracker
 from semihand.tracker.scene import side_by_side
 from semihand.tracker.text import plate, plate_size
 
@@ -25,9 +25,7 @@ _TEXT = 13
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("film", type=Path)
     parser.add_argument("out", type=Path, help="an animated .webp or .gif")
     parser.add_argument("--before", default="lite", help="model on the left")
@@ -77,13 +75,7 @@ def write_animation(path: Path, pictures: list[np.ndarray], fps: float, limit: i
     frames = [Image.fromarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)) for picture in pictures]
     for quality in _QUALITIES:
         frames[0].save(
-            path,
-            save_all=True,
-            append_images=frames[1:],
-            duration=round(1000 / fps),
-            loop=0,
-            quality=quality,
-            method=6,
+            path, save_all=True, append_images=frames[1:], duration=round(1000 / fps), loop=0, quality=quality, method=6
         )
         if path.stat().st_size <= limit:
             return path.stat().st_size

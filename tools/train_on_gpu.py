@@ -44,8 +44,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--networks", nargs="+", default=["base", "paper"])
     parser.add_argument("--pool", type=Path, help="of `semihand pool`, for base")
     parser.add_argument("--backgrounds", type=Path)
-    parser.add_argument("--pictures", type=Path, default=Path("/dev/shm/semihand"), help="folder in memory to render into")
-    parser.add_argument("--chunk", type=int, default=16384, help="pictures that are rendered before they are trained on")
+    parser.add_argument(
+        "--pictures", type=Path, default=Path("/dev/shm/semihand"), help="folder in memory to render into"
+    )
+    parser.add_argument(
+        "--chunk", type=int, default=16384, help="pictures that are rendered before they are trained on"
+    )
     parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 2) - 1))
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--device", default="cuda")

@@ -100,9 +100,7 @@ class HandLandmarker:
         """image_bgr (H, W, 3) uint8. Meaningless joints where `presence` is low. Raises like HandDetector."""
         _check_image(image_bgr)
         to_crop, size = image_to_crop(box, LANDMARK_SIZE), (LANDMARK_SIZE, LANDMARK_SIZE)
-        picture = cv2.warpAffine(
-            image_bgr, to_crop, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
+        picture = cv2.warpAffine(image_bgr, to_crop, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         landmarks, presence, right, world = self._session.run(None, {"image": _network_input(picture)})
         return landmark_result(landmarks[0], float(presence[0, 0]), float(right[0, 0]), world[0], box)
 
@@ -146,9 +144,7 @@ def _to_image(palm: np.ndarray, to_input: np.ndarray) -> np.ndarray:
     return np.concatenate([points[0], palm[2:4] / np.hypot(*linear[0]), points[1:].ravel()])
 
 
-def open_session(
-    name: str, threads: int | None = None, folder: Path = WEIGHTS
-) -> onnxruntime.InferenceSession:
+def open_session(name: str, threads: int | None = None, folder: Path = WEIGHTS) -> onnxruntime.InferenceSession:
     """A detector model on the CPU. Raises SemihandError when its file is missing, damaged or another one."""
     path = folder / f"{name}.onnx"
     advice = "Reinstall semihand to restore it."

@@ -109,16 +109,14 @@ def _draw_mask(canvas: np.ndarray, pose: HandPose, mirrored_width: int | None) -
     cv2.polylines(part, outlines, True, EDGE_COLOR, thick, cv2.LINE_AA, _SHIFT)
 
 
-_TINTED = np.rint(
-    np.arange(256)[None, :, None] * (1 - _TINT) + np.array(_TINT_COLOR)[None, None] * _TINT
-).astype(np.uint8)
+_TINTED = np.rint(np.arange(256)[None, :, None] * (1 - _TINT) + np.array(_TINT_COLOR)[None, None] * _TINT).astype(
+    np.uint8
+)
 
 
 def _outlines(mask: np.ndarray, to_image: np.ndarray) -> list[np.ndarray]:
     """The edges (N, 2) of a mask (64, 64) in the picture's pixels, smooth; specks are left out."""
-    fine = cv2.resize(
-        np.rint(mask * 255).astype(np.uint8), None, fx=_FINER, fy=_FINER, interpolation=cv2.INTER_CUBIC
-    )
+    fine = cv2.resize(np.rint(mask * 255).astype(np.uint8), None, fx=_FINER, fy=_FINER, interpolation=cv2.INTER_CUBIC)
     # A border, so that a mask that reaches the crop's rim has an edge there too.
     fine = cv2.copyMakeBorder(fine, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     found, _ = cv2.findContours((fine > 127).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
@@ -142,9 +140,7 @@ def _fixed(points: np.ndarray) -> np.ndarray:
     return np.rint(np.clip(points, -1e5, 1e5) * (1 << _SHIFT)).astype(np.int32)
 
 
-def draw_skeleton(
-    canvas: np.ndarray, uv: np.ndarray, confidence: np.ndarray | None = None, dots: bool = True
-) -> None:
+def draw_skeleton(canvas: np.ndarray, uv: np.ndarray, confidence: np.ndarray | None = None, dots: bool = True) -> None:
     """Draw joints uv (21, 2) in place, each finger in its colour on a dark rim; what has little confidence (21,) fades."""
     size = float(np.ptp(uv, axis=0).max())
     thick = max(1, round(size / 75))

@@ -107,9 +107,7 @@ class Estimator:
 
     def _lift(self, boxes: Sequence[HandBox], crops: Sequence[Crop], output: Output) -> list[Hand]:
         K_crop = np.stack([crop.K_crop for crop in crops])
-        xyz = lift(
-            output.uv, output.depth, K_crop, self._bones, self.scale, fallback_depth=MAX_ROOT_DEPTH * self.scale
-        )
+        xyz = lift(output.uv, output.depth, K_crop, self._bones, self.scale, fallback_depth=MAX_ROOT_DEPTH * self.scale)
         return [
             Hand(box, crop, _estimate(output, i), crop.uv_to_image(output.uv[i]), crop.xyz_to_camera(xyz[i]))
             for i, (box, crop) in enumerate(zip(boxes, crops))

@@ -17,9 +17,9 @@ import numpy as np
 
 from ..errors import SemihandError
 from ..paths import is_address, plain_name, shown, why_not_there, without_password
+from ..picture_file import HEIC_SUFFIXES, PICTURE_SUFFIXES, heic_readable, read_animation, read_picture
 from .camera import Source
 from .find_camera import quiet_opencv
-from ..picture_file import HEIC_SUFFIXES, PICTURE_SUFFIXES, heic_readable, read_animation, read_picture
 from .types import Frame
 
 logger = logging.getLogger(__name__)
@@ -91,9 +91,7 @@ class VideoFile(Source):
 
     def _check_whole(self) -> None:
         if not self._read:
-            raise SemihandError(
-                f"No picture of {self.name} could be decoded: it is damaged, or its codec is unknown."
-            )
+            raise SemihandError(f"No picture of {self.name} could be decoded: it is damaged, or its codec is unknown.")
         if self.count is None or not 0 < self._rate <= _MAX_FPS:
             return
         ended, length = self._last + 1 / self.fps, self.count / self.fps
@@ -207,9 +205,7 @@ class Pictures(Source):
                 continue
             yield Frame(image, index / self.fps, index, (perf_counter() - start) * 1e3, shown(path.name))
         if self.unreadable == self.count:
-            raise SemihandError(
-                f"None of the {self.count} pictures of {self.name} could be read. Check the files."
-            )
+            raise SemihandError(f"None of the {self.count} pictures of {self.name} could be read. Check the files.")
 
     def close(self) -> None:
         """Nothing stays open between two pictures."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from .crop import CropConfig, joint_distance, share_inside
 from .identity import IdentityConfig, Relation, relation
-from .observe import Observer, Observation
+from .observe import Observation, Observer
 from .palm import ALL_VIEWS, OTHER_VIEWS, PLAIN, View, box_from_landmarks
 from .track import Track
 from .types import Frame, HandBox
@@ -124,7 +124,9 @@ class Finder:
                 if urgent or not self.observer.every_frame:
                     return self._look(frame, K, tracks)
                 self._since_look = 0
-                self._pending = self._beside.submit(self._detector.detect, frame.image, self._hands, self._views(tracks))
+                self._pending = self._beside.submit(
+                    self._detector.detect, frame.image, self._hands, self._views(tracks)
+                )
             if pending and not urgent:
                 return self._judge(frame, K, tracks, pending.result())
             checked = self._check(frame, K, tracks)

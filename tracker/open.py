@@ -134,11 +134,7 @@ class HandTracker(Tracker):
 
 
 def open_source(
-    source: int | str | Path = 0,
-    *,
-    width: int | None = None,
-    height: int | None = None,
-    fps: float | None = None,
+    source: int | str | Path = 0, *, width: int | None = None, height: int | None = None, fps: float | None = None
 ) -> Source:
     """A camera by number (2 or "2"), a video file, a folder of pictures or one picture. Close it, or use it in a `with`.
 

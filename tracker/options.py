@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from ..outputs.live import LiveOptions
-from .draw import Look
-import math
-from collections.abc import Sequence
-from dataclasses import fields
 from ..paths import same_file, shown
+from .draw import Look
 from .video import CODECS
 from .viewer import VIEWERS
 
@@ -32,7 +31,8 @@ class TrackOptions:
     """What to track, with what, and where to. At most one of camera, video and images; none of them is camera 0.
 
     camera: a number, a device's path, part of its name, or an address (rtsp://, http://). images: a folder, a pattern,
-    a picture, or several. width, height pixels and fps are asked of a camera; with images, fps says that they are frames at that rate.
+    a picture, or several. width, height pixels and fps are asked of a camera; with images, fps says that they
+    are frames at that rate.
     model: a name or a file, None for the default model; follow: take over what it stands for whenever that changes.
     focal: the camera's focal length in pixels where known. compare: a second model beside the first one, in window and
     video. save_images: a folder. live: the programs that hands are sent to. show: parts of the overlay, see
@@ -72,9 +72,7 @@ class TrackOptions:
         if len(given) > 1:
             raise ValueError(f"--{' and --'.join(given)} exclude each other: name one source.")
         if given not in ([], ["camera"]) and (self.width or self.height):
-            raise ValueError(
-                f"--width and --height are asked of a camera; they mean nothing with --{given[0]}."
-            )
+            raise ValueError(f"--width and --height are asked of a camera; they mean nothing with --{given[0]}.")
         if self.video is not None and self.fps:
             raise ValueError("--fps means nothing with --video: a video file has its own rate.")
         if self.device not in DEVICES:
@@ -120,7 +118,7 @@ def _same_folder(folder: str, pictures: str) -> bool:
 
 def check_limits(options) -> None:
     """Raises ValueError on a number of a dataclass that is not finite or outside LIMITS."""
-    for name in (field.name for field in fields(options)):
+    for name in (one.name for one in fields(options)):
         value = getattr(options, name)
         if value is None or name not in LIMITS:
             continue

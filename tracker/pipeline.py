@@ -43,9 +43,7 @@ class TrackerConfig:
 
     def __post_init__(self) -> None:
         if self.hands < 1 or self.patience < 0:
-            raise ValueError(
-                f"A tracker needs hands >= 1 and patience >= 0, not {self.hands} and {self.patience}."
-            )
+            raise ValueError(f"A tracker needs hands >= 1 and patience >= 0, not {self.hands} and {self.patience}.")
 
 
 class Tracker:

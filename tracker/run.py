@@ -16,14 +16,14 @@ from ..outputs.files import CsvWriter, JsonlWriter, NpzWriter
 from ..outputs.live import LiveWriter
 from ..outputs.record import camera_record, header
 from ..outputs.writer import Writer
+from ..progress import Progress
+from ..signals import stop_on_signal
 from . import open as opening
 from .camera import Source
-from ..signals import stop_on_signal
+from .draw import Look
 from .files import Pictures, VideoFile
 from .follow import Follower, Stamp, stamp
 from .options import TrackOptions
-from ..progress import Progress
-from .draw import Look
 from .playback import playback
 from .scene import Scene
 from .stills import StillsFolder
@@ -102,7 +102,9 @@ def open_source(options: TrackOptions) -> Source:
         return VideoFile(options.video)
     if options.images is not None:
         return Pictures(options.images, options.fps)
-    return opening.open_source(0 if options.camera is None else options.camera, width=options.width, height=options.height, fps=options.fps)
+    return opening.open_source(
+        0 if options.camera is None else options.camera, width=options.width, height=options.height, fps=options.fps
+    )
 
 
 def _open_newer(options: TrackOptions, path: Path):
@@ -136,9 +138,7 @@ class _Run:
         stack.callback(self.viewer.close)
         self._stills = _opened(stack, options.save_images, StillsFolder)
         source.stop_when = lambda: stopped() or not self.viewer.idle()
-        self._video = _opened(
-            stack, options.save_video, lambda path: _video_sink(path, source)
-        )
+        self._video = _opened(stack, options.save_video, lambda path: _video_sink(path, source))
         kinds = ((JsonlWriter, options.jsonl), (CsvWriter, options.csv), (NpzWriter, options.npz))
         self.writers: list[Writer] = [_opened(stack, path, kind) for kind, path in kinds if path is not None]
         if options.live.any():
@@ -187,9 +187,7 @@ class _Run:
         hands = self._tracker.motion(poses, frame.time)
         ms["motion"] = (perf_counter() - start) * 1e3
         height, width = frame.image.shape[:2]
-        camera = camera_record(
-            width, height, self._tracker.intrinsics(frame.image), self._options.focal is None
-        )
+        camera = camera_record(width, height, self._tracker.intrinsics(frame.image), self._options.focal is None)
         for writer in self.writers:
             if self.summary.frames == 0:
                 writer.begin(self._header(camera))

@@ -56,9 +56,7 @@ def panel(canvas: np.ndarray, lines: Sequence[tuple[str, str]]) -> None:
     step = round(1.5 * size)
     first, second = (max(text_size(line[column], size)[0] for line in lines) for column in (0, 1))
     width, height = first + second + 4 * size, step * len(lines) + 2 * size
-    left, top = _inside(
-        canvas, (height, width), (canvas.shape[1] - width) / 2, (canvas.shape[0] - height) / 2
-    )
+    left, top = _inside(canvas, (height, width), (canvas.shape[1] - width) / 2, (canvas.shape[0] - height) / 2)
     _blend(canvas, _rounded(width, height, size // 2), left, top, PLATE)
     for number, (key, meaning) in enumerate(lines):
         y = top + size + step * number

@@ -42,9 +42,7 @@ class VideoSink:
         """
         self._path = Path(path)
         if self._path.suffix.lower() not in CODECS:
-            raise SemihandError(
-                f"{shown(path)}: no codec for this kind of video. Known endings: {', '.join(CODECS)}."
-            )
+            raise SemihandError(f"{shown(path)}: no codec for this kind of video. Known endings: {', '.join(CODECS)}.")
         _check_writable(self._path)
         self._fps, self._by_time, self._longest_gap = fps, by_time, longest_gap
         self._writer: cv2.VideoWriter | None = None
@@ -143,7 +141,5 @@ def _fitted(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     inner = max(round(width * scale), 1), max(round(height * scale), 1)
     left, top = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
     framed = np.zeros((size[1], size[0], 3), np.uint8)
-    framed[top : top + inner[1], left : left + inner[0]] = cv2.resize(
-        picture, inner, interpolation=cv2.INTER_AREA
-    )
+    framed[top : top + inner[1], left : left + inner[0]] = cv2.resize(picture, inner, interpolation=cv2.INTER_AREA)
     return framed

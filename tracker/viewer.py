@@ -17,12 +17,12 @@ import numpy as np
 
 from ..errors import SemihandError
 from ..models.joints import BONES
+from .display import display_trouble
 from .draw import FINGER_COLORS, PARTS, Look
 from .scene import Scene
 from .text import plate, plate_size, text_height
 from .types import Frame
 from .window import Pace, Screen
-from .display import display_trouble
 
 logger = logging.getLogger(__name__)
 
@@ -226,18 +226,14 @@ class RerunViewer(Viewer):
         try:
             import rerun
         except ImportError as error:
-            raise SemihandError(
-                "The rerun viewer is not installed. Run: pip install 'semihand[rerun]'"
-            ) from error
+            raise SemihandError("The rerun viewer is not installed. Run: pip install 'semihand[rerun]'") from error
         self._rerun = rerun
         rerun.init(_TITLE)
         try:
             with _without_usage_reports():
                 rerun.spawn(hide_welcome_screen=True)
         except RuntimeError as error:
-            raise SemihandError(
-                f"The rerun viewer did not start ({error}). Use --viewer window or none."
-            ) from error
+            raise SemihandError(f"The rerun viewer did not start ({error}). Use --viewer window or none.") from error
         rerun.log("hands", rerun.ViewCoordinates.RIGHT_HAND_Y_DOWN, static=True)
 
     def show(self, frame, scene) -> bool:
@@ -250,12 +246,9 @@ class RerunViewer(Viewer):
         rr.log("picture/hands", rr.Clear(recursive=True))
         for pose in scene.hands[0]:
             name = f"{pose.id}_{pose.handedness}"
+            rr.log(f"hands/{name}", rr.LineStrips3D(pose.xyz_cam[_BONE_PAIRS], colors=_RGB_OF_BONES, radii=0.002))
             rr.log(
-                f"hands/{name}", rr.LineStrips3D(pose.xyz_cam[_BONE_PAIRS], colors=_RGB_OF_BONES, radii=0.002)
-            )
-            rr.log(
-                f"picture/hands/{name}",
-                rr.LineStrips2D(pose.uv_image[_BONE_PAIRS], colors=_RGB_OF_BONES, radii=2.0),
+                f"picture/hands/{name}", rr.LineStrips2D(pose.uv_image[_BONE_PAIRS], colors=_RGB_OF_BONES, radii=2.0)
             )
         return True
 

@@ -29,9 +29,7 @@ class Trouble:
 
 TROUBLES = {
     "dark": Trouble(
-        1.0,
-        "Too dark: shutter closed?",
-        "delivers black pictures. Open its privacy shutter, or switch on a light.",
+        1.0, "Too dark: shutter closed?", "delivers black pictures. Open its privacy shutter, or switch on a light."
     ),
     "plain": Trouble(
         1.0,
@@ -74,7 +72,9 @@ class PictureWatch:
         """One picture (H, W, 3) uint8 BGR of `time` seconds. What is wrong is told once in the log."""
         seen = self._seen(image[::_STEP, ::_STEP], time)
         self._since = {kind: self._since.get(kind, time) for kind in seen}
-        lasting = [kind for kind, trouble in TROUBLES.items() if kind in seen and time - self._since[kind] >= trouble.after]
+        lasting = [
+            kind for kind, trouble in TROUBLES.items() if kind in seen and time - self._since[kind] >= trouble.after
+        ]
         self.trouble = TROUBLES[lasting[0]].short if lasting else ""
         for kind in lasting[:1]:
             if kind not in self._told:

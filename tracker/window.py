@@ -80,13 +80,7 @@ def _padded(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     across = max(round(height * size[0] / size[1]) - width, 0)
     down = max(round(width * size[1] / size[0]) - height, 0)
     return cv2.copyMakeBorder(
-        picture,
-        down // 2,
-        down - down // 2,
-        across // 2,
-        across - across // 2,
-        cv2.BORDER_CONSTANT,
-        value=(24,) * 3,
+        picture, down // 2, down - down // 2, across // 2, across - across // 2, cv2.BORDER_CONSTANT, value=(24,) * 3
     )
 
 

@@ -71,7 +71,9 @@ def concatenate(targets: list[Target]) -> Target:
     """Targets of several parts of a batch as one. weight: full where a part has none."""
     weights = [torch.ones_like(one.depth) if one.weight is None else one.weight for one in targets]
     mirrored = [torch.zeros_like(one.present) if one.mirrored is None else one.mirrored for one in targets]
-    columns = {name: torch.cat([getattr(one, name) for one in targets]) for name in ("uv", "depth", "mask", "present", "known")}
+    columns = {
+        name: torch.cat([getattr(one, name) for one in targets]) for name in ("uv", "depth", "mask", "present", "known")
+    }
     plain = all(one.weight is None and one.mirrored is None for one in targets)
     return Target(**columns, **({} if plain else {"weight": torch.cat(weights), "mirrored": torch.cat(mirrored)}))
 

@@ -10,9 +10,9 @@ import torch
 
 from ..models.decode import decode
 from ..models.network import Hourglass, normalise
+from ..picture_file import write_picture
 from ..synth.cache import Cache
 from ..synth.preview import FINGER_COLORS, draw_skeleton
-from ..picture_file import write_picture
 from .augment import prepare
 from .batches import fetch
 
@@ -71,7 +71,9 @@ def errors(cache: Cache, rows, uv, depth, uv_true, crop_factor: float):
     return epe, nme, np.abs(mine[..., 2] - true[..., 2]).mean(1) * 1000
 
 
-def score(network: Hourglass, cache: Cache, bf16: bool, device, size: int | None = None, batch: int = 50) -> tuple[Scores, np.ndarray]:
+def score(
+    network: Hourglass, cache: Cache, bf16: bool, device, size: int | None = None, batch: int = 50
+) -> tuple[Scores, np.ndarray]:
     """Scores on the whole cache, and its row numbers from the largest EPE to the smallest."""
     network.eval()
     collected = []

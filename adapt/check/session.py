@@ -80,12 +80,7 @@ class Session:
             return None
         frame, joint = self._todo[self._at]
         return Question(
-            frame + 1,
-            len(self._images),
-            self._images[frame],
-            joint,
-            self._joints[joint],
-            self.clicks[frame].copy(),
+            frame + 1, len(self._images), self._images[frame], joint, self._joints[joint], self.clicks[frame].copy()
         )
 
     def react(self, answer: Answer) -> None:

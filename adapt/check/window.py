@@ -10,10 +10,10 @@ import numpy as np
 
 from ...errors import SemihandError
 from ...models.camera import GRID
-from ...tracker.viewer import display_available
-from .session import Answer, CheckResult, Question, run_check
 from ...tracker.text import text_size, write
+from ...tracker.viewer import display_available
 from ...tracker.window import COMMANDS
+from .session import Answer, CheckResult, Question, run_check
 
 _TITLE = "semihand: click the joint"
 #: Pixels of the enlarged crop and of the bars above and below it.
@@ -31,9 +31,7 @@ class ClickWindow:
 
     def __init__(self) -> None:
         if not display_available():
-            raise SemihandError(
-                "--check needs a window to click in, but there is no display. Leave --check out."
-            )
+            raise SemihandError("--check needs a window to click in, but there is no display. Leave --check out.")
         # OpenCV's Qt complains once a picture about fonts that it does not need.
         os.environ.setdefault("QT_LOGGING_RULES", "default.warning=false")
         try:

@@ -11,16 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
-from ...errors import SemihandError
 from ...datasets.labels import MIN_OVERLAP, label_box, label_square
 from ...datasets.open import is_dataset, open_dataset, spread
 from ...datasets.sequence import Sequence, SequenceFrame
+from ...errors import SemihandError
 from ...models.camera import Crop, crop_camera, default_intrinsics
-from ...tracker.crop import crop_box, overlap
 from ...progress import Progress
-from .landmarks import LandmarkObserver
-from .landmarks import Landmarks
 from ...record.recording import read_recording
+from ...tracker.crop import crop_box, overlap
+from .landmarks import LandmarkObserver, Landmarks
 
 CROPS = ("detector", "label")
 

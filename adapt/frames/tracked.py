@@ -9,10 +9,10 @@ import numpy as np
 
 from ...models.checkpoint import Checkpoint
 from ...progress import Progress
+from ..views import predict
 from .crops import CropSet, cut_crops
 from .landmarks import LandmarkObserver
 from .sources import SourceFrame
-from ..views import predict
 
 #: Presence from which on the landmark model is not asked again.
 SURE = 0.95

@@ -54,13 +54,27 @@ class GateConfig:
 
     def __post_init__(self):
         if set(self.weights) - set(self.floors) or not self.weights or min(self.weights.values()) < 0:
-            raise SemihandError(f"The gate needs terms with weights of at least 0 and a floor each, not {self.weights}.")
+            raise SemihandError(
+                f"The gate needs terms with weights of at least 0 and a floor each, not {self.weights}."
+            )
         if not 0.5 <= self.level < 1 or self.samples < 100:
             raise SemihandError(f"The gate's level {self.level} must lie in [0.5, 1), and samples be at least 100.")
 
 
-WEIGHTS = {"detector_agreement": 1.0, "view_consistency": 0.5, "turn_consistency": 0.5, "bone_deviation": 1.0, "jitter": 0.5}
-FLOORS = {"detector_agreement": 0.01, "view_consistency": 0.3, "turn_consistency": 0.3, "bone_deviation": 0.01, "jitter": 0.002}
+WEIGHTS = {
+    "detector_agreement": 1.0,
+    "view_consistency": 0.5,
+    "turn_consistency": 0.5,
+    "bone_deviation": 1.0,
+    "jitter": 0.5,
+}
+FLOORS = {
+    "detector_agreement": 0.01,
+    "view_consistency": 0.3,
+    "turn_consistency": 0.3,
+    "bone_deviation": 0.01,
+    "jitter": 0.002,
+}
 
 
 @dataclass(frozen=True)
@@ -117,7 +131,10 @@ def _score(gains, before: Indicators, after: Indicators, config: GateConfig) -> 
         return float("nan"), float("nan")
     values = np.stack(list(gains.values()))  # (terms, N)
     weights = np.array([config.weights[name] for name in gains])
-    sums, counts = _per_block(np.nan_to_num(values), before.block), _per_block(np.isfinite(values).astype(float), before.block)
+    sums, counts = (
+        _per_block(np.nan_to_num(values), before.block),
+        _per_block(np.isfinite(values).astype(float), before.block),
+    )
     everything, samples = _draws(len(sums), config.samples, 0)
     rendered = config.rendered if len(before.synthetic) and len(after.synthetic) else 0.0
 
@@ -163,10 +180,14 @@ def _unfit(before: Indicators, config: GateConfig) -> str | None:
         return f"Only {len(before)} frames were held out, too few to tell whether the new model is better; record more."
     seen = _mean(before.per_crop["seen"])
     if seen < config.least_seen:
-        return f"Only {seen:.0%} of the held-out frames show a hand clearly; record again with the hand sharp and in view."
+        return (
+            f"Only {seen:.0%} of the held-out frames show a hand clearly; record again with the hand sharp and in view."
+        )
     usual = before.whole.get("synthetic_diversity", np.nan)
     if before.whole["diversity"] < config.least_poses * usual:
-        return "The held-out frames all show nearly the same pose, which proves nothing about others; record more poses."
+        return (
+            "The held-out frames all show nearly the same pose, which proves nothing about others; record more poses."
+        )
     return None
 
 
@@ -196,7 +217,10 @@ def _not_better(score: float, config: GateConfig) -> str:
 
 def _better(before: Indicators, after: Indicators) -> str:
     """What improved, in words."""
-    words = {"view_consistency": "contradicts itself {} less between views", "detector_agreement": "lies {} nearer to the landmark model"}
+    words = {
+        "view_consistency": "contradicts itself {} less between views",
+        "detector_agreement": "lies {} nearer to the landmark model",
+    }
     better = []
     for name, said in words.items():
         then, now = (_mean(one.per_crop[name]) for one in (before, after))

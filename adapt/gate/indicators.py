@@ -78,7 +78,9 @@ class Indicators:
     def values(self) -> dict[str, float | None]:
         """Name -> mean over the crops, None where it can't be had: plain JSON."""
         means = {name: _mean(values) for name, values in self.per_crop.items()}
-        return {name: None if not np.isfinite(value) else float(value) for name, value in {**means, **self.whole}.items()}
+        return {
+            name: None if not np.isfinite(value) else float(value) for name, value in {**means, **self.whole}.items()
+        }
 
     @property
     def per_crop_cost(self) -> np.ndarray:
@@ -191,7 +193,9 @@ def bone_distance(poses: Poses, crops: CropSet) -> np.ndarray:
 def bone_changes(poses: Poses, crops: CropSet) -> tuple[np.ndarray, float]:
     """Each crop's mean relative deviation (N,) of the lifted bones from their median lengths over the crops, and the
     coefficient of variation of each bone's length, mean over the bones; 0 for one crop."""
-    lengths = bone_lengths(lift(poses.uv, poses.depth, crops.K_crop, PRIOR_BONE_LENGTHS, 1.0, fallback_depth=MAX_ROOT_DEPTH))
+    lengths = bone_lengths(
+        lift(poses.uv, poses.depth, crops.K_crop, PRIOR_BONE_LENGTHS, 1.0, fallback_depth=MAX_ROOT_DEPTH)
+    )
     usual, mean = np.median(lengths, axis=0), lengths.mean(0)
     deviation = np.abs(lengths / np.maximum(usual, 1e-6) - 1).mean(1)
     return deviation, float((lengths.std(0) / np.maximum(mean, 1e-6)).mean())
@@ -241,7 +245,9 @@ def _on_rendered(network, cache: Cache, device) -> tuple[np.ndarray, dict[str, f
 def _nothing(poses: Poses, crops: CropSet) -> Indicators:
     """Of a network that gives no numbers any more."""
     missing = {name: np.full(len(crops), np.nan) for name in PER_CROP}
-    return Indicators(missing, {"bone_variance": np.nan, "diversity": np.nan}, np.zeros(0), blocks(crops.segment), poses)
+    return Indicators(
+        missing, {"bone_variance": np.nan, "diversity": np.nan}, np.zeros(0), blocks(crops.segment), poses
+    )
 
 
 def _mean(values: np.ndarray) -> float:

@@ -11,7 +11,15 @@ from __future__ import annotations
 import numpy as np
 
 from ...models.joints import (
-    INDEX_MCP, LITTLE_MCP, MIDDLE_MCP, NUM_JOINTS, PARENTS, RING_MCP, ROOT, THUMB_CMC, WRIST,
+    INDEX_MCP,
+    LITTLE_MCP,
+    MIDDLE_MCP,
+    NUM_JOINTS,
+    PARENTS,
+    RING_MCP,
+    ROOT,
+    THUMB_CMC,
+    WRIST,
 )  # fmt: skip
 
 #: The joint before and the one behind each joint; the wrist's and the tips' others stand for what they lack.

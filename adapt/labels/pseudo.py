@@ -76,7 +76,9 @@ class PseudoLabels:
     """The labels of one adaptation, in crop coordinates. pose and registered: (uv (N, 21, 2), depth (N, 21));
     mask (N, 64, 64): the source's, which is not corrected."""
 
-    def __init__(self, crops: CropSet, config: LabelConfig, views: ViewConfig, seed: int = 0, bone_lengths=PRIOR_BONE_LENGTHS):
+    def __init__(
+        self, crops: CropSet, config: LabelConfig, views: ViewConfig, seed: int = 0, bone_lengths=PRIOR_BONE_LENGTHS
+    ):
         self.crops, self.config, self.views = crops, config, views
         self.bone_lengths = np.asarray(bone_lengths, float)
         self._generator = torch.Generator().manual_seed(seed)

@@ -16,8 +16,8 @@ import torch
 from ...errors import SemihandError
 from ...models.joints import PRIOR_BONE_LENGTHS
 from ..frames.crops import CropSet
-from .pseudo import Confidence, LabelConfig, PseudoLabels
 from ..views import Poses, ViewConfig, draw_diversity, predict
+from .pseudo import Confidence, LabelConfig, PseudoLabels
 
 #: Views of a crop: the diversity augmentation with milder turns.
 LOOKS = ViewConfig(turn=40.0)

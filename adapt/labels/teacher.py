@@ -20,9 +20,9 @@ from ...models.lifting import bone_lengths as lengths_of
 from ...models.registration import estimate_template, register
 from ...train.losses import on_grid
 from ..frames.crops import CropSet
+from ..views import Poses
 from .definition import to_our_joints
 from .smoothing import smooth
-from ..views import Poses
 
 
 @dataclass(frozen=True)

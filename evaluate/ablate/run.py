@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ...adapt.finetune import Finetuning
-from ...adapt.profiles import PAPER, ROBUST, FinetuneConfig
+from ...adapt.finetune import Finetuning, finetune
 from ...adapt.labels.teacher import TeacherLabels, detector_labels
+from ...adapt.profiles import PAPER, ROBUST, FinetuneConfig
 from ...adapt.views import predict
 from ...datasets.open import open_dataset
 from ...errors import SemihandError
@@ -33,7 +33,6 @@ from .results import ALL_METRICS, PARTS, Results
 from .rows import ROWS, TAUGHT, row_config
 from .settings import Changes, Setting, changed
 from .table import order_report, table
-from ...adapt.finetune import finetune
 from .target import Target, cut_target
 
 log = logging.getLogger(__name__)
@@ -211,7 +210,9 @@ class Ablation:
         if tuning is not None:
             try:
                 network, device = finetune(tuning), tuning.process.device
-            except SemihandError as error:  # a training that went wrong is a result of its row, and would go wrong again
+            except (
+                SemihandError
+            ) as error:  # a training that went wrong is a result of its row, and would go wrong again
                 log.warning("%s: %s", run, error)
                 return {"note": str(error)}
         found = {}

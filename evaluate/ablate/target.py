@@ -9,8 +9,8 @@ import numpy as np
 from ...adapt.frames.crops import CropSet
 from ...adapt.frames.landmarks import LandmarkObserver
 from ...adapt.frames.sources import frames_of
-from ...adapt.labels.teacher import TeacherLabels
 from ...adapt.frames.tracked import tracked_crops
+from ...adapt.labels.teacher import TeacherLabels
 from ...adapt.views import Poses, predict
 from ...datasets.open import spread
 from ...datasets.sequence import Sequence, SequenceFrame

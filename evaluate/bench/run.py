@@ -17,13 +17,13 @@ import onnxruntime
 from ... import provenance
 from ...errors import SemihandError
 from ...models.model_file import default_threads, open_model
+from ...progress import Progress
 from ...tracker.draw import draw
 from ...tracker.files import VideoFile
 from ...tracker.open import HandTracker
 from ...tracker.pipeline import Tracker
 from ...tracker.types import Frame
 from ...tracker.video import VideoSink
-from ...progress import Progress
 from .fresh import FreshRun, fresh_run
 from .rates import network_times, offline_rate
 from .report import PERCENTILES

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ...adapt.finetune import Finetuning, finetune
 from ...adapt.frames.crops import CropSet
-from ...adapt.finetune import Finetuning
 from ...adapt.gate.decide import split_held_out
 from ...adapt.gate.indicators import Indicators, measure, synthetic_slice
-from ...adapt.profiles import FinetuneConfig, named_profile
 from ...adapt.labels.teacher import TeacherLabels, detector_labels
+from ...adapt.profiles import ROBUST, FinetuneConfig, named_profile
 from ...adapt.views import Poses, predict
 from ...errors import SemihandError
 from ...models.checkpoint import atomic_file, load_checkpoint
@@ -26,8 +26,6 @@ from ...models.network import Hourglass
 from ...synth.cache import open_cache
 from ...synth.feed import FixedPictures
 from .targets import Target, absent, blurred, frozen, rendered_crops
-from ...adapt.finetune import finetune
-from ...adapt.profiles import ROBUST
 
 
 @dataclass(frozen=True)
@@ -109,7 +107,9 @@ class StudyOptions:
     def settings(self) -> dict:
         """What makes candidates comparable: those of other settings don't go into the same folder."""
         names = ("iterations", "steps", "batch", "rate", "truths")
-        return {name: getattr(self, name) for name in names} | {"checkpoint": sha256(self.checkpoint.read_bytes()).hexdigest()}
+        return {name: getattr(self, name) for name in names} | {
+            "checkpoint": sha256(self.checkpoint.read_bytes()).hexdigest()
+        }
 
 
 @dataclass(frozen=True)

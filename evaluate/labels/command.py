@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ...datasets.labels import joints_of_label, label_square
 from ... import provenance
+from ...datasets.labels import joints_of_label, label_square
 from ...datasets.open import open_dataset
 from ...datasets.sequence import Sequence
 from ...errors import SemihandError

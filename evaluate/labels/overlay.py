@@ -11,11 +11,11 @@ from ...datasets.labels import label_square
 from ...datasets.sequence import Sequence, SequenceFrame
 from ...errors import SemihandError
 from ...models.joints import BONES
-from .predict import Prediction
+from ...picture_file import write_picture
 from ...tracker.draw import FINGER_COLORS
 from ...tracker.text import plate
+from .predict import Prediction
 from .run import FrameResult, Result
-from ...picture_file import write_picture
 
 #: True joints are white, predicted ones have their finger's colour.
 _TRUE, _CROP, _MISSED = (255, 255, 255), (150, 150, 150), (60, 60, 255)
@@ -74,9 +74,7 @@ def _tile(image: np.ndarray, frame: SequenceFrame, prediction: Prediction | None
     to_tile = np.array([[scale, 0, _TILE / 2 - scale * center[0]], [0, scale, _TILE / 2 - scale * center[1]]])
     tile = cv2.warpAffine(image, to_tile, (_TILE, _TILE), flags=cv2.INTER_LINEAR)
     draw(tile, to_tile, frame, prediction)
-    error = (
-        "missed" if not row.found else _error(row)
-    )
+    error = "missed" if not row.found else _error(row)
     plate(tile, f"{row.index}  {error}", 2, 2, 13, _TRUE if row.found else _MISSED)
     return tile
 

@@ -27,9 +27,9 @@ from ...errors import SemihandError
 from ...models.camera import Crop, crop_camera, default_intrinsics, warp_crop
 from ...models.joints import ROOT, UNIT_BONE, UNIT_BONE_METRES
 from ...models.lifting import lift, unit_length
+from ...progress import Progress
 from ...tracker.observe import Observer, observer_for
 from ...tracker.palm import ALL_VIEWS
-from ...progress import Progress
 
 PROTOCOLS = ("label", "detector")
 MIN_PRESENCE = 0.5
@@ -103,12 +103,7 @@ class HandFinder:
 
 
 def predict(
-    sequence: Sequence,
-    model,
-    crop: str = "label",
-    finder: HandFinder | None = None,
-    refine: int = 1,
-    batch: int = 16,
+    sequence: Sequence, model, crop: str = "label", finder: HandFinder | None = None, refine: int = 1, batch: int = 16
 ) -> list[Prediction | None]:
     """The model's prediction for every frame, None where no hand was found or the frame has no label.
 

@@ -269,9 +269,7 @@ def _track(points: list[tuple[int, np.ndarray]]) -> tuple[np.ndarray, np.ndarray
 
 
 def _of_handedness(hands: list[_Hand], scores: _Scores) -> None:
-    answers = [
-        hand for hand in hands if hand.frame.handedness is not None and hand.prediction.handedness is not None
-    ]
+    answers = [hand for hand in hands if hand.frame.handedness is not None and hand.prediction.handedness is not None]
     if not answers:
         return scores.lack(("handedness",), "no handedness was both labelled and predicted")
     right = [hand.frame.handedness == hand.prediction.handedness for hand in answers]

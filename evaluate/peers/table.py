@@ -23,11 +23,11 @@ from ...datasets.open import open_dataset
 from ...datasets.sequence import Sequence, SequenceFrame
 from ...errors import SemihandError
 from ...models.model_file import open_model
+from ...progress import Progress
 from ..bench.report import machine_lines
 from ..labels.predict import PROTOCOLS, HandFinder, Prediction, lift_weak, matching, predict_frames
 from ..labels.run import Result, evaluate_predictions
 from ..labels.tables import table
-from ...progress import Progress
 
 SCHEMA = 1
 PERCENTILES = (50, 95)

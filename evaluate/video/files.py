@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import SemihandError
-from .measures import Hands
 from ...paths import same_file
+from .measures import Hands
 
 log = logging.getLogger(__name__)
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-
 from ...tracker.draw import draw
+from ...tracker.scene import side_by_side
 from ...tracker.types import Frame, HandPose
 from ...tracker.video import VideoSink
-from ...tracker.scene import side_by_side
 
 
 class OverlayVideo:

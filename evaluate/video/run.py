@@ -224,7 +224,9 @@ def _write(folder: Path, document: dict, watched: Sequence[Watched], times: Sequ
         tables[one.name] = hands, _columns(one, hands, shaking), one.ms
     files.write_measures(folder / files.MEASURES, document)
     files.write_frames(folder / files.FRAMES, times, tables)
-    (folder / files.PAGE).write_text(video_page(document, np.asarray(times), runs), encoding="utf-8", errors="backslashreplace")
+    (folder / files.PAGE).write_text(
+        video_page(document, np.asarray(times), runs), encoding="utf-8", errors="backslashreplace"
+    )
 
 
 def _columns(one: Watched, hands: Hands, shaking: Jitter) -> dict[str, np.ndarray]:

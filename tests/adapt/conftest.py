@@ -8,6 +8,7 @@ from semihand.adapt.frames.crops import WIDE_GRID, CropSet
 from semihand.models.camera import crop_camera, default_intrinsics
 from semihand.models.network import NetworkConfig, StackMaps
 
+
 @pytest.fixture(autouse=True)
 def _one_thread(one_thread):
     """All tests of adaptation."""

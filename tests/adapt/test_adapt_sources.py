@@ -11,8 +11,8 @@ from numpy.testing import assert_allclose
 from semihand.adapt.frames import sources
 from semihand.adapt.frames.landmarks import Landmarks
 from semihand.adapt.frames.sources import SourceFrame, open_source
-from semihand.errors import SemihandError
 from semihand.datasets.sequence import SequenceWriter
+from semihand.errors import SemihandError
 from semihand.models.camera import crop_camera, default_intrinsics
 from semihand.tracker.crop import crop_box
 
@@ -150,7 +150,11 @@ def test_a_published_data_set_is_a_source_of_pictures(tmp_path):
     labels = {
         "images": [{"id": i, "file_name": f"{i}.jpg"} for i in range(4)],
         "annotations": [
-            {"image_id": i, "bbox": [*place, 9, 9], "keypoints": np.column_stack([hand(place, 30), np.full(21, 2)]).ravel().tolist()}
+            {
+                "image_id": i,
+                "bbox": [*place, 9, 9],
+                "keypoints": np.column_stack([hand(place, 30), np.full(21, 2)]).ravel().tolist(),
+            }
             for i, place in enumerate(places)
         ],
     }

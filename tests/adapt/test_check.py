@@ -11,17 +11,17 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from semihand.adapt.check import window as check_window
 from semihand.adapt.check.session import (
-    CHECK_JOINTS, Answer, Question, Session, chosen_rows, hand_sizes, measure, paired_interval, run_check,
+    CHECK_JOINTS,
+    Answer,
+    Question,
+    Session,
+    chosen_rows,
+    hand_sizes,
+    measure,
+    paired_interval,
+    run_check,
 )  # fmt: skip
-from semihand.adapt.check.window import (
-    BAR,
-    SIDE,
-    ClickWindow,
-    check_by_clicking,
-    draw_question,
-    to_grid,
-    to_window,
-)
+from semihand.adapt.check.window import BAR, SIDE, ClickWindow, check_by_clicking, draw_question, to_grid, to_window
 from semihand.errors import SemihandError
 from semihand.models.joints import INDEX_TIP, LITTLE_TIP, MIDDLE_MCP, THUMB_TIP, WRIST
 
@@ -52,9 +52,7 @@ def planted(tmp_path):
     image[:, 0, 0, 0] = np.arange(FRAMES)
     np.savez(tmp_path / "heldout.npz", image=image, uv_before=true + (4, 0), uv_after=true + (0, -2), marks_uv=true,
              cost_before=np.zeros(FRAMES), cost_after=np.zeros(FRAMES))  # fmt: skip
-    (tmp_path / "indicators.json").write_text(
-        json.dumps({"before": {"jitter": 1.0}, "decision": {"accepted": True}})
-    )
+    (tmp_path / "indicators.json").write_text(json.dumps({"before": {"jitter": 1.0}, "decision": {"accepted": True}}))
     return tmp_path, true
 
 
@@ -118,9 +116,7 @@ def test_the_models_do_not_change_what_is_asked(planted):
         plans.append(Plan(true))
         result = run_check(folder, plans[-1], count=6)
     assert plans[0].asked == plans[1].asked
-    assert (result.nme_before, result.nme_after) == pytest.approx((0.05, 0.1)), (
-        "and a worse model is called worse"
-    )
+    assert (result.nme_before, result.nme_after) == pytest.approx((0.05, 0.1)), "and a worse model is called worse"
 
 
 def test_quitting_keeps_what_was_clicked(planted):
@@ -353,14 +349,7 @@ def test_window_answers_a_click(screen):
 
 @pytest.mark.parametrize(
     ("key", "kind"),
-    [
-        ("n", "skip_joint"),
-        ("f", "skip_frame"),
-        ("u", "undo"),
-        ("\x08", "undo"),
-        ("q", "quit"),
-        ("\x1b", "quit"),
-    ],
+    [("n", "skip_joint"), ("f", "skip_frame"), ("u", "undo"), ("\x08", "undo"), ("q", "quit"), ("\x1b", "quit")],
 )
 def test_window_answers_keys(screen, key, kind):
     screen.events = ["x", key]
@@ -385,9 +374,7 @@ def test_check_through_the_window(screen, planted):
     """The whole way: questions drawn, clicks on pixels, errors measured to a pixel's rounding."""
     folder, true = planted
     order = chosen_rows(FRAMES, FRAMES)
-    screen.events = [
-        tuple(int(round(p)) for p in to_window(true[row, joint])) for row in order for joint in JOINTS
-    ]
+    screen.events = [tuple(int(round(p)) for p in to_window(true[row, joint])) for row in order for joint in JOINTS]
     result = check_by_clicking(folder, FRAMES)
     assert_allclose((result.nme_before, result.nme_after), (0.1, 0.05), atol=0.002)
     assert result.clicks == 5 * FRAMES

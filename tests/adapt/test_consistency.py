@@ -7,9 +7,9 @@ import torch
 from torch.testing import assert_close
 
 from semihand.adapt.consistency import joint_mean, pose_loss, view_loss
-from semihand.train.losses import PAPER_LOSS, LossConfig
 from semihand.adapt.views import View
 from semihand.models.decode import Prediction
+from semihand.train.losses import PAPER_LOSS, LossConfig
 
 ALL = torch.ones(1, 64, 64, dtype=torch.bool)
 

@@ -11,9 +11,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from semihand.adapt.frames.crops import MARGIN, WIDE_GRID, CropSet, cut_crops
 from semihand.adapt.frames.landmarks import Landmarks
 from semihand.adapt.frames.sources import SourceFrame
+from semihand.datasets.sequence import SequenceWriter, read_sequence
 from semihand.errors import SemihandError
 from semihand.evaluate.labels.predict import predict as evaluate_predict
-from semihand.datasets.sequence import SequenceWriter, read_sequence
 
 K = np.array([[500.0, 0, 159.5], [0, 500.0, 119.5], [0, 0, 1]])
 PICTURE = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 255, (240, 320, 3), np.uint8), (0, 0), 3)
@@ -85,7 +85,9 @@ def test_landmarks_fall_on_what_they_mark(tmp_path):
     """A white dot at the first joint, far off the camera's axis, of a right and of a left hand."""
     image = np.zeros((240, 320, 3), np.uint8)
     landmarks = Landmarks(joints((250, 180)), np.zeros(21), 0.9, "left", np.zeros(21))
-    cv2.circle(image, tuple(np.round(landmarks.uv_image[5] * 16).astype(int)), 4 * 16, (255, 255, 255), -1, cv2.LINE_AA, 4)
+    cv2.circle(
+        image, tuple(np.round(landmarks.uv_image[5] * 16).astype(int)), 4 * 16, (255, 255, 255), -1, cv2.LINE_AA, 4
+    )
     cv2.imwrite(str(tmp_path / "dot.png"), image)
     seen = {}
     for handedness in ("left", "right"):

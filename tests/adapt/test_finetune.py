@@ -19,10 +19,10 @@ from torch.testing import assert_close
 from semihand.adapt import halves
 from semihand.adapt.finetune import finetune
 from semihand.adapt.frames.crops import WIDE_GRID
-from semihand.adapt.profiles import PAPER, PROFILES, ROBUST, FinetuneConfig, named_profile
 from semihand.adapt.labels.pseudo import LabelConfig
 from semihand.adapt.labels.readings import ReadingConfig
 from semihand.adapt.labels.teacher import TeacherLabels
+from semihand.adapt.profiles import PAPER, PROFILES, ROBUST, FinetuneConfig, named_profile
 from semihand.adapt.state import Finetuning
 from semihand.adapt.views import ViewConfig, predict
 from semihand.errors import SemihandError
@@ -37,7 +37,9 @@ from semihand.train.batches import relative_depth
 from semihand.train.process import Process
 
 WEIGHTS = Path(halves.__file__).parents[1] / "models" / "weights" / "lite.safetensors"
-LITTLE = NetworkConfig("little", input_size=96, stem="stride4", widths=(16, 16), stacks=1, bottleneck_min=16, crop_factor=1.9)
+LITTLE = NetworkConfig(
+    "little", input_size=96, stem="stride4", widths=(16, 16), stacks=1, bottleneck_min=16, crop_factor=1.9
+)
 #: Two steps an iteration on the six crops of the tests.
 QUICK = FinetuneConfig(
     "test", iterations=3, batch=3, late_from=3, circles_weight=0.0,
@@ -194,7 +196,9 @@ class TestAlgorithm:
         moved = (run.trained.state_dict()[name] - source[name]).abs().mean()
         behind = (result.state_dict()[name] - source[name]).abs().mean()
         assert 0 < behind < moved
-        assert not torch.equal(statistics(result)["stem.1.running_mean"], statistics(run.trained)["stem.1.running_mean"])
+        assert not torch.equal(
+            statistics(result)["stem.1.running_mean"], statistics(run.trained)["stem.1.running_mean"]
+        )
 
 
 class TestWhoTakesPart:
@@ -256,7 +260,10 @@ class TestWhoTakesPart:
         assert (gate(0) > 0).all() and gate(6) is None
 
     def test_labels_in_use_are_those_of_both_teachers(self, tuning, crops):
-        config, weight = replace(QUICK, readings=ReadingConfig(looks=3), teacher_weight=1.0), np.zeros((6, 21), np.float32)
+        config, weight = (
+            replace(QUICK, readings=ReadingConfig(looks=3), teacher_weight=1.0),
+            np.zeros((6, 21), np.float32),
+        )
         weight[:3, 5] = 0.2
         uv, depth = np.zeros((6, 21, 2), np.float32), np.zeros((6, 21), np.float32)
         run = tuning(config, teacher=TeacherLabels(uv, depth, weight, PRIOR_BONE_LENGTHS))
@@ -345,7 +352,9 @@ class TestTrouble:
         real = halves.LabelledHalf.losses
 
         def broken(half, answers, circles):
-            return {name: loss * (math.nan if run.step == 3 else 1) for name, loss in real(half, answers, circles).items()}
+            return {
+                name: loss * (math.nan if run.step == 3 else 1) for name, loss in real(half, answers, circles).items()
+            }
 
         monkeypatch.setattr(halves.LabelledHalf, "losses", broken)
         with pytest.raises(SemihandError, match="became nan at step 3.*learning rate"):
@@ -377,7 +386,9 @@ class TestTrouble:
                 run.trained.stacks[0].head.weight.data.mul_(0.2)
 
         run.descend = flatten
-        with pytest.raises(SemihandError, match=r"After iteration 2 the joints keep only \d+% of their spread.*collapsing"):
+        with pytest.raises(
+            SemihandError, match=r"After iteration 2 the joints keep only \d+% of their spread.*collapsing"
+        ):
             finetune(run)
         assert load_training_state(tmp_path / "state.pt").extra["iteration"] == 1
 
@@ -392,9 +403,7 @@ class TestTrouble:
 
 
 #: With random views already before the first iteration, and a template estimated from the first answers.
-RESUMED = replace(
-    QUICK, teacher_mean=0.9, labels=LabelConfig(gate="quantile", own_template=True), view_weight=0.5
-)
+RESUMED = replace(QUICK, teacher_mean=0.9, labels=LabelConfig(gate="quantile", own_template=True), view_weight=0.5)
 CHILD = """
 import os, pickle, sys, time
 from pathlib import Path
@@ -465,7 +474,9 @@ class TestResume:
     def test_after_kill_9(self, checkpoint, crops, noise, tuning, straight, tmp_path, when, finished):
         (tmp_path / "parts.pkl").write_bytes(pickle.dumps((checkpoint, crops, noise, RESUMED)))
         (tmp_path / "child.py").write_text(CHILD)
-        child = subprocess.Popen([sys.executable, str(tmp_path / "child.py"), str(tmp_path), when], stdout=subprocess.PIPE)
+        child = subprocess.Popen(
+            [sys.executable, str(tmp_path / "child.py"), str(tmp_path), when], stdout=subprocess.PIPE
+        )
         try:
             assert child.stdout.readline() == b"now\n"
         finally:
@@ -509,7 +520,9 @@ class TestResume:
         finetune(tuning(folder=tmp_path))
         drawn = []
         for rank in range(2):
-            monkeypatch.setattr(Process, "join", classmethod(lambda cls, device, rank=rank: cls(rank, 2, torch.device("cpu"))))
+            monkeypatch.setattr(
+                Process, "join", classmethod(lambda cls, device, rank=rank: cls(rank, 2, torch.device("cpu")))
+            )
             tuning(folder=tmp_path).resume()
             drawn.append(torch.rand(3))
         assert not torch.equal(*drawn)
@@ -546,7 +559,9 @@ class TestLandmarkEncoder:
 
     @pytest.fixture
     def encoded(self):
-        config = NetworkConfig("encoded", input_size=128, stem="landmark", widths=(16, 16, 16), stacks=1, bottleneck_min=16)
+        config = NetworkConfig(
+            "encoded", input_size=128, stem="landmark", widths=(16, 16, 16), stacks=1, bottleneck_min=16
+        )
         torch.manual_seed(3)
         network = Hourglass(config)
         torch.nn.init.normal_(network.stacks[0].head.weight, std=0.3)

@@ -35,7 +35,9 @@ def indicators(factor=1.0, noise=0.05, count=60, seed=0, missing=(), whole=None,
         if name in missing:
             per_crop[name] = np.full(count, np.nan)
     poses = Poses(*(np.zeros((count, *shape), np.float32) for shape in ((21, 2), (21,), (64, 64), (21,))))
-    both = {"bone_variance": 0.15, "diversity": 0.6, "synthetic_diversity": 0.9, "synthetic_confidence": 0.55} | (whole or {})
+    both = {"bone_variance": 0.15, "diversity": 0.6, "synthetic_diversity": 0.9, "synthetic_confidence": 0.55} | (
+        whole or {}
+    )
     errors = np.zeros(0) if synthetic is None else synthetic * np.exp(np.random.default_rng(7).normal(0, 0.3, 100))
     return Indicators(per_crop, both, errors, blocks(np.arange(count)), poses)
 
@@ -95,7 +97,9 @@ def test_vetoes_hold_against_any_gain(changes, word):
     assert not decision.accepted and word in decision.reason
 
 
-@pytest.mark.parametrize("agreement, missing, accepted", [(0.5, (), True), (2.0, (), False), (0.5, ("detector_agreement",), False)])
+@pytest.mark.parametrize(
+    "agreement, missing, accepted", [(0.5, (), True), (2.0, (), False), (0.5, ("detector_agreement",), False)]
+)
 def test_fewer_differences_are_forgiven_only_nearer_to_the_landmark_model(agreement, missing, accepted):
     """Poses that differ 60 % as much; half of the landmark model's distance, or twice, or nobody knows."""
     before = indicators(missing=missing)
@@ -108,11 +112,7 @@ def test_fewer_differences_are_forgiven_only_nearer_to_the_landmark_model(agreem
 
 @pytest.mark.parametrize(
     "changes, word",
-    [
-        ({"seen": 0.2}, "show a hand"),
-        ({"whole": {"diversity": 0.05}}, "same pose"),
-        ({"count": 6}, "too few"),
-    ],
+    [({"seen": 0.2}, "show a hand"), ({"whole": {"diversity": 0.05}}, "same pose"), ({"count": 6}, "too few")],
 )
 def test_recordings_that_prove_nothing_are_refused(changes, word):
     count = {"count": changes["count"]} if "count" in changes else {}
@@ -135,7 +135,10 @@ def test_what_is_forgotten_counts_against_a_gain():
 
 def test_masks_do_not_decide():
     before = indicators()
-    assert_allclose(decide(before, indicators(0.85, seed=1, source_mask_iou=0.2)).score, decide(before, indicators(0.85, seed=1)).score)
+    assert_allclose(
+        decide(before, indicators(0.85, seed=1, source_mask_iou=0.2)).score,
+        decide(before, indicators(0.85, seed=1)).score,
+    )
 
 
 def test_a_network_without_numbers_is_refused_in_plain_json():

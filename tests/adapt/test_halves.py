@@ -8,15 +8,15 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from semihand.train.augment import AugmentConfig
 from semihand.adapt.halves import LabelledHalf, Labels, UnlabelledHalf, batch_losses
-from semihand.train.losses import PAPER_LOSS
 from semihand.adapt.profiles import FinetuneConfig
 from semihand.adapt.views import ViewConfig
-from semihand.models.circles import NUM_CIRCLES, CircleModel, pixels_per_unit
 from semihand.models.checkpoint import describe
+from semihand.models.circles import NUM_CIRCLES, CircleModel, pixels_per_unit
 from semihand.models.decode import Prediction
 from semihand.models.network import NetworkConfig, StackMaps
+from semihand.train.augment import AugmentConfig
+from semihand.train.losses import PAPER_LOSS
 
 CPU = torch.device("cpu")
 SIZE = 96
@@ -25,9 +25,7 @@ NO_COLOUR = AugmentConfig(gain=0, brightness=0, contrast=(1, 1), grey=0, erase=0
 #: Views that change nothing, so that answers can be planted in the crop's own grid.
 STILL = ViewConfig(kinds=("shift",), shift=0.0, turn=0.0, scale=(1.0, 1.0), move=0.0)
 #: Eq. (6) alone, to the letter.
-LITERAL = FinetuneConfig(
-    "test", views=STILL, colour=NO_COLOUR, loss=PAPER_LOSS, view_weight=0.0, circles_weight=0.0
-)
+LITERAL = FinetuneConfig("test", views=STILL, colour=NO_COLOUR, loss=PAPER_LOSS, view_weight=0.0, circles_weight=0.0)
 
 
 def generator(seed=0):
@@ -78,7 +76,10 @@ class TestUnlabelled:
         half = self.half(crops, replace(labels, gate=gate))
         assert [len(picture) for picture in half.pictures] == [4, 3]
         uv, depth = labels.pose
-        plain, diverse = answer(uv + torch.tensor([3.0, 0]), depth), answer(uv[:3] + torch.tensor([0.0, 2.0]), depth[:3])
+        plain, diverse = (
+            answer(uv + torch.tensor([3.0, 0]), depth),
+            answer(uv[:3] + torch.tensor([0.0, 2.0]), depth[:3]),
+        )
         wanted = ((0.25 + 1 + 0.5) * (4 + 5) + (0.75 + 0 + 0.5 + 1) * 4) / 4
         assert half.losses([plain, diverse], None)["unsupervised"].item() == pytest.approx(wanted, rel=1e-4)
 
@@ -139,7 +140,9 @@ class TestUnlabelled:
         assert_close(half.pictures[1], inner)
 
     def test_perturbed_pictures_change_colours_where_asked(self, crops, labels):
-        config = replace(LITERAL, pseudo_weight=0.0, view_weight=0.1, colour=AugmentConfig(contrast=(0.5, 0.6), grey=0, erase=0))
+        config = replace(
+            LITERAL, pseudo_weight=0.0, view_weight=0.1, colour=AugmentConfig(contrast=(0.5, 0.6), grey=0, erase=0)
+        )
         plain, seen = self.half(crops, labels, config).pictures
         assert_close(seen, plain)
         plain, seen = self.half(crops, labels, replace(config, perturb_colour=True)).pictures
@@ -222,7 +225,9 @@ class TestLabelled:
         uv = rng.uniform(48, 80, (5, 21, 2))
         xyz = rng.normal(0, 0.03, (5, 21, 3)) + [0, 0, 0.5]
         x = np.arange(64)
-        mask = np.stack([255 * ((x > 27) & (x < 37))[:, None] * ((x > 29) & (x < 37)) for _ in range(5)]).astype(np.uint8)
+        mask = np.stack([255 * ((x > 27) & (x < 37))[:, None] * ((x > 29) & (x < 37)) for _ in range(5)]).astype(
+            np.uint8
+        )
         return {"image": dots(uv[:, :3], 128), "mask": mask, "uv": uv.astype(np.float32), "xyz": xyz.astype(np.float32),
                 "K": np.zeros((5, 4), np.float32), "visible": np.ones((5, 21), bool),
                 "present": np.array([True, True, False, True, True])}  # fmt: skip
@@ -233,7 +238,9 @@ class TestLabelled:
     def test_the_plain_crop_by_hand(self, arrays):
         half = self.half(arrays, LITERAL)
         assert len(half.pictures) == 1 and half.pictures[0].shape == (5, 3, SIZE, SIZE)
-        assert_close(half.target.uv, torch.from_numpy(arrays["uv"]) - 32, atol=1e-4, rtol=0)  # 128 px are 128 grid pixels
+        assert_close(
+            half.target.uv, torch.from_numpy(arrays["uv"]) - 32, atol=1e-4, rtol=0
+        )  # 128 px are 128 grid pixels
         assert_close(centres(half.pictures[0]), half.target.uv[:, :3], atol=0.05, rtol=0)
         unit = np.linalg.norm(arrays["xyz"][:, 9] - arrays["xyz"][:, 10], axis=-1)
         depth = (arrays["xyz"][..., 2] - arrays["xyz"][:, 9:10, 2]) / unit[:, None]
@@ -273,7 +280,10 @@ class TestLabelled:
         target = half.target
         logits = target.mask.clamp(1e-6, 1 - 1e-6).logit()
         seen_mask = half.view.mask(target.mask).clamp(1e-6, 1 - 1e-6).logit()
-        first, second = answer(target.uv, target.depth, logits), answer(half.view.pose(target.uv), target.depth, seen_mask)
+        first, second = (
+            answer(target.uv, target.depth, logits),
+            answer(half.view.pose(target.uv), target.depth, seen_mask),
+        )
         losses = half.losses([first, second], None)
         assert set(losses) == {"supervised", "view"}
         confidence = 0.1 * math.log(2)  # the only part that was not right: logits of 0

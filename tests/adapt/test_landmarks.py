@@ -106,7 +106,9 @@ def test_a_hand_that_somebody_else_sees_is_asked_for_without_the_palm_detector(p
     model = PlantedModel(presence=0.8)
     found = LandmarkObserver(None, model, draws=2).near(picture, hand()[:, :2] + 5.0)
     assert_allclose(found.uv_image, hand()[:, :2], atol=1e-9)
-    unsure, sure = (Landmarks(hand()[:, :2] + 9, np.zeros(NUM_JOINTS), score, "left", np.zeros(NUM_JOINTS)) for score in (0.7, 0.9))
+    unsure, sure = (
+        Landmarks(hand()[:, :2] + 9, np.zeros(NUM_JOINTS), score, "left", np.zeros(NUM_JOINTS)) for score in (0.7, 0.9)
+    )
     asked = LandmarkObserver(PlantedDetector(), model, draws=2)
     assert asked.near(picture, hand()[:, :2], unsure).presence == pytest.approx(0.8)
     assert asked.near(picture, hand()[:, :2], sure) is sure

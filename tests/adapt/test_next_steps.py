@@ -20,16 +20,8 @@ def folder(tmp_path):
     before = rng.uniform(16, 48, (30, 21, 2))
     after = before.copy()
     after[[7, 21]] += 5
-    np.savez(
-        tmp_path / "heldout.npz",
-        image=np.full((30, 96, 96, 3), 128, np.uint8),
-        uv_before=before,
-        uv_after=after,
-    )
-    values = {
-        "before": {"synthetic_nme": 0.05, "jitter": 0.02},
-        "after": {"synthetic_nme": 0.06, "jitter": 0.01},
-    }
+    np.savez(tmp_path / "heldout.npz", image=np.full((30, 96, 96, 3), 128, np.uint8), uv_before=before, uv_after=after)
+    values = {"before": {"synthetic_nme": 0.05, "jitter": 0.02}, "after": {"synthetic_nme": 0.06, "jitter": 0.01}}
     (tmp_path / "indicators.json").write_text(json.dumps(values | {"decision": {"accepted": True}}))
     (tmp_path / "run.json").write_text("{}")
     return tmp_path
@@ -74,9 +66,7 @@ def test_the_model_is_used_where_that_is_wanted(folder, used):
     assert used == ["my-mine"] and text.endswith("Next: semihand track")
     assert str(folder / STRIP) in text and str(folder / VIDEO) in text
     questions = []
-    assert "is the default now" in next_steps(
-        folder, "my-mine", True, ask=lambda words: not questions.append(words)
-    )
+    assert "is the default now" in next_steps(folder, "my-mine", True, ask=lambda words: not questions.append(words))
     assert used == ["my-mine"] * 2 and questions == ["Use my-mine from now on?"]
 
 

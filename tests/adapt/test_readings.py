@@ -73,7 +73,9 @@ def test_labels_are_renewed_on_time_and_come_back_from_a_state(crop_set, micro):
     network, other, crops = Hourglass(micro).eval(), Hourglass(micro).eval(), crop_set(3)
 
     def fresh():
-        labels = ReadingLabels(crops, LabelConfig(), ViewConfig(), 5, readings=ReadingConfig(looks=3, remembered=2, every=2))
+        labels = ReadingLabels(
+            crops, LabelConfig(), ViewConfig(), 5, readings=ReadingConfig(looks=3, remembered=2, every=2)
+        )
         labels.start(predict(network, crops))
         return labels
 

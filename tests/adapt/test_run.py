@@ -14,11 +14,12 @@ from typer.testing import CliRunner
 
 from semihand.adapt import run
 from semihand.adapt.gate.decide import Decision
+from semihand.adapt.report.files import read_run
+from semihand.adapt.report.training import LOSSES
 from semihand.adapt.run import AdaptOptions, adapt
 from semihand.adapt.state import Finetuning
 from semihand.cli import app
 from semihand.errors import SemihandError
-from semihand.synth.sequences import export_synthetic
 from semihand.models.checkpoint import describe, save_checkpoint
 from semihand.models.export import export
 from semihand.models.model_file import open_model, resolve_model
@@ -26,9 +27,8 @@ from semihand.models.network import Hourglass
 from semihand.models.registry import find
 from semihand.record import session
 from semihand.record.recording import recording_folder
-from semihand.adapt.report.files import read_run
-from semihand.adapt.report.training import LOSSES
 from semihand.synth.scene import SceneConfig
+from semihand.synth.sequences import export_synthetic
 
 
 class NoHands:
@@ -44,7 +44,9 @@ class NoHands:
 @pytest.fixture(scope="module")
 def target(tmp_path_factory):
     folder = tmp_path_factory.mktemp("target") / "hands"
-    export_synthetic(folder, 48, 5, SceneConfig(size=64, second_hand=0, held_object=0, occluder=0, empty=0, upright=1.0))
+    export_synthetic(
+        folder, 48, 5, SceneConfig(size=64, second_hand=0, held_object=0, occluder=0, empty=0, upright=1.0)
+    )
     return folder
 
 
@@ -110,7 +112,17 @@ def test_the_report_reads_what_a_run_writes(options):
     done = adapt(options(decision=True))
     run = read_run(done.folder)
     assert run.notes == ()
-    known = {"t", "seconds", "rate", "pass_rate", "view_term", "registration_term", "confidence_median", "spread", "synthetic_epe_mm"}
+    known = {
+        "t",
+        "seconds",
+        "rate",
+        "pass_rate",
+        "view_term",
+        "registration_term",
+        "confidence_median",
+        "spread",
+        "synthetic_epe_mm",
+    }
     assert known | set(LOSSES) == set(run.iterations) and {"step", "t", *LOSSES} == set(run.train)
     assert all(np.isfinite(values).all() for values in run.iterations.values())
     assert len(run.iterations["t"]) == 2 and len(run.train["step"]) == 4
@@ -159,9 +171,23 @@ def test_two_processes_of_torchrun_install_one_model(options, tmp_path):
     given = options()
     arguments = ["--from", given.source, "--name", "toy", "--model", given.model, "--crop", "label", "--device", "cpu",
                  "--pictures", given.pictures, "--iterations", 2, "--steps", 2, "--teacher", "none"]  # fmt: skip
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "semihand", "adapt"]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        "-m",
+        "semihand",
+        "adapt",
+    ]
     done = subprocess.run(
-        [*command, *map(str, arguments)], env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=600
+        [*command, *map(str, arguments)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stderr.count("crops to learn from") == 1
@@ -173,7 +199,9 @@ def test_two_processes_of_torchrun_install_one_model(options, tmp_path):
 def test_the_command_passes_a_data_set_on_and_torchrun_has_no_camera(monkeypatch):
     given = []
     monkeypatch.setattr(run, "adapt", lambda options: given.append(options))
-    done = CliRunner().invoke(app, ["adapt", "--from", "rhd", "--split", "train", "--limit", "700", "--teacher", "none"])
+    done = CliRunner().invoke(
+        app, ["adapt", "--from", "rhd", "--split", "train", "--limit", "700", "--teacher", "none"]
+    )
     assert (done.exit_code, done.output) == (0, "")  # all processes but the first have nothing to tell
     assert (given[0].source, given[0].split, given[0].limit, given[0].teacher) == ("rhd", "train", 700, "none")
     assert given[0].made_name == "my-rhd"

@@ -12,8 +12,8 @@ from numpy.testing import assert_allclose
 from semihand.adapt.frames.landmarks import LandmarkObserver, Landmarks
 from semihand.adapt.frames.sources import SourceFrame
 from semihand.adapt.frames.tracked import SURE, tracked_crops
-from semihand.datasets.sequence import read_sequence
 from semihand.datasets.labels import label_square
+from semihand.datasets.sequence import read_sequence
 from semihand.models.checkpoint import Checkpoint, describe, load_checkpoint
 from semihand.models.network import Hourglass
 from semihand.models.registry import checkpoint_of

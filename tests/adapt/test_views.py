@@ -206,7 +206,9 @@ def test_diversity_is_in_range():
 
 
 def test_the_same_seed_draws_the_same_views():
-    assert_close(draw_perturbation(9, ViewConfig(), generator(4)).matrix, draw_perturbation(9, ViewConfig(), generator(4)).matrix)
+    assert_close(
+        draw_perturbation(9, ViewConfig(), generator(4)).matrix, draw_perturbation(9, ViewConfig(), generator(4)).matrix
+    )
 
 
 def three_dots(crop_set, uv):

@@ -42,9 +42,7 @@ def display():
     """The name of a display that nobody sees."""
     read, write = os.pipe()
     server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(write), "-screen", "0", "1280x1024x24"],
-        pass_fds=[write],
-        stderr=subprocess.DEVNULL,
+        ["Xvfb", "-displayfd", str(write), "-screen", "0", "1280x1024x24"], pass_fds=[write], stderr=subprocess.DEVNULL
     )
     os.close(write)
     with os.fdopen(read) as file:
@@ -83,13 +81,9 @@ def test_record_adapt_use_track(display, film, micro, picture_folder, tmp_path):
         "--iterations", 1, "--steps", 2, "--pictures", picture_folder, "--device", "cpu", "--teacher", "none",
     )  # fmt: skip
     assert "windows:|semihand learns|semihand recording" in adapted.stderr
-    assert "my-walk is the default now" in adapted.stdout and adapted.stdout.endswith(
-        "Next: semihand track\n"
-    )
+    assert "my-walk is the default now" in adapted.stdout and adapted.stdout.endswith("Next: semihand track\n")
     run = tmp_path / "data" / "adaptations" / "my-walk"
-    assert (run / "before-after.jpg").stat().st_size > 5000 and (
-        run / "before-after.mp4"
-    ).stat().st_size > 5000
+    assert (run / "before-after.jpg").stat().st_size > 5000 and (run / "before-after.mp4").stat().st_size > 5000
     tracked = semihand(film, "--max-frames", 20, "--jsonl", "out.jsonl")
     assert "windows:|semihand" in tracked.stderr
     header = json.loads((tmp_path / "out.jsonl").read_text().splitlines()[0])

@@ -29,7 +29,16 @@ def test_a_sequence_folder_is_read_as_ever(tmp_path):
 
 def test_every_format_lists_its_splits():
     assert FORMATS == (
-        "sequence", "rhd", "stb", "dexter-object", "h3d", "yt3d", "hsd", "freihand", "coco-wholebody", "onehand10k"
+        "sequence",
+        "rhd",
+        "stb",
+        "dexter-object",
+        "h3d",
+        "yt3d",
+        "hsd",
+        "freihand",
+        "coco-wholebody",
+        "onehand10k",
     )
     assert known_splits("stb") == ("sk-test", "sk-train", "bb-test", "bb-train")
     assert known_splits("sequence") == ()
@@ -39,10 +48,16 @@ def test_every_format_lists_its_splits():
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_folder_of_another_kind_gets_a_sentence_with_the_wanted_file(tmp_path, name):
     wanted = {
-        "sequence": "sequence.json", "rhd": "evaluation/anno_evaluation.pickle", "stb": "labels/B1Counting_SK.mat",
-        "dexter-object": "data/Grasp1/annotations/Grasp13D.txt", "h3d": "annotation.json",
-        "yt3d": "youtube_test.json", "hsd": "never released", "freihand": "evaluation_K.json",
-        "coco-wholebody": "annotations/coco_wholebody_val_v1.0.json", "onehand10k": "annotations/onehand10k_test.json",
+        "sequence": "sequence.json",
+        "rhd": "evaluation/anno_evaluation.pickle",
+        "stb": "labels/B1Counting_SK.mat",
+        "dexter-object": "data/Grasp1/annotations/Grasp13D.txt",
+        "h3d": "annotation.json",
+        "yt3d": "youtube_test.json",
+        "hsd": "never released",
+        "freihand": "evaluation_K.json",
+        "coco-wholebody": "annotations/coco_wholebody_val_v1.0.json",
+        "onehand10k": "annotations/onehand10k_test.json",
     }
     with pytest.raises(SemihandError, match=wanted[name]):
         open_dataset(tmp_path, name)

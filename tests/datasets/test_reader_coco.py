@@ -49,7 +49,9 @@ def save(file, images, annotations):
 def test_every_valid_hand_of_a_person_is_a_frame(coco):
     sequence = open_dataset(coco)
     assert [(frame.image.stem, frame.handedness) for frame in sequence.frames] == [
-        ("000000000020", "left"), ("000000000020", "right"), ("000000000010", "right")
+        ("000000000020", "left"),
+        ("000000000020", "right"),
+        ("000000000010", "right"),
     ]
     left, right, other = sequence.frames
     assert_allclose(left.uv, JOINTS[:, :2])
@@ -86,7 +88,11 @@ def test_nan_joints_become_unlabelled_and_are_said(onehand, caplog):
     images = [{"id": 0, "file_name": "Test/source/0.jpg"}]
     joints = hand()
     joints[3 * 5] = float("nan")
-    save(onehand / "annotations/onehand10k_test.json", images, [{"image_id": 0, "keypoints": joints, "bbox": [0, 0, 1, 1]}])
+    save(
+        onehand / "annotations/onehand10k_test.json",
+        images,
+        [{"image_id": 0, "keypoints": joints, "bbox": [0, 0, 1, 1]}],
+    )
     frame = open_dataset(onehand).frames[0]
     assert np.isnan(frame.uv[5]).all() and np.isfinite(np.delete(frame.uv, 5, axis=0)).all()
     assert "OneHand10K: 1 joints of 1 frames have NaN or infinite 2D values" in caplog.text

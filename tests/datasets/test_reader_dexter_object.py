@@ -64,9 +64,7 @@ def test_a_picture_without_measured_fingertip_is_unlabelled(folder):
 def test_all_six_recordings_are_the_default(folder):
     sequence = open_dataset(folder)
     assert len(sequence.frames) == 18
-    assert {frame.gesture for frame in sequence.frames} == {
-        "Grasp1", "Grasp2", "Occlusion", "Rigid", "Pinch", "Rotate"
-    }
+    assert {frame.gesture for frame in sequence.frames} == {"Grasp1", "Grasp2", "Occlusion", "Rigid", "Pinch", "Rotate"}
 
 
 def test_labels_outside_the_pictures_are_said(folder, caplog):

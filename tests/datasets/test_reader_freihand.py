@@ -16,8 +16,13 @@ K = [[480.0, 0, 112], [0, 481, 113], [0, 0, 1]]
 def folder(tmp_path, hand, picture):
     """Two training hands in four versions with masks, and three evaluation pictures."""
     xyz = [hand.tolist(), (hand + 0.01).tolist()]
-    for name, content in (("training_K", [K] * 2), ("training_xyz", xyz), ("training_scale", [0.03] * 2),
-                          ("evaluation_K", [K] * 3), ("evaluation_xyz", xyz + xyz[:1])):
+    for name, content in (
+        ("training_K", [K] * 2),
+        ("training_xyz", xyz),
+        ("training_scale", [0.03] * 2),
+        ("evaluation_K", [K] * 3),
+        ("evaluation_xyz", xyz + xyz[:1]),
+    ):
         (tmp_path / f"{name}.json").write_text(json.dumps(content))
     for i in range(8):
         picture(tmp_path / f"training/rgb/{i:08d}.jpg")

@@ -25,8 +25,13 @@ def samples(hand):
     """Twelve hands, the last two with an object; hand i has the depth of its number."""
     hands = [real_size(hand) + [0, 0, 0.01 * i] for i in range(12)]
     return [
-        {"name": f"part{1 + i % 5}/{i}.jpg", "keypoint2d": project(xyz, K).tolist(), "keypoint3d": xyz.tolist(),
-         "intrinsic_matrix": K.tolist(), "without_object": int(i < 10)}
+        {
+            "name": f"part{1 + i % 5}/{i}.jpg",
+            "keypoint2d": project(xyz, K).tolist(),
+            "keypoint3d": xyz.tolist(),
+            "intrinsic_matrix": K.tolist(),
+            "without_object": int(i < 10),
+        }
         for i, xyz in enumerate(hands)
     ]
 
@@ -83,7 +88,10 @@ def test_the_unit_is_told_from_the_hands_size(folder, samples, hand, factor):
 @pytest.mark.parametrize(
     "change, message",
     [
-        (lambda samples: [s.update(keypoint3d=(7 * np.array(s["keypoint3d"])).tolist()) for s in samples], "no hand in"),
+        (
+            lambda samples: [s.update(keypoint3d=(7 * np.array(s["keypoint3d"])).tolist()) for s in samples],
+            "no hand in",
+        ),
         (lambda samples: samples[4].pop("keypoint2d"), "has no field 'keypoint2d'"),
         (lambda samples: samples[4].update(keypoint3d=[[0, 0, 1]] * 20), "keypoint3d in .* does not hold numbers"),
         (lambda samples: samples[4].update(name="part1/99.jpg"), "99.jpg is missing"),

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from semihand.errors import SemihandError
 from semihand.datasets.sequence import SequenceFrame, SequenceWriter, read_sequence
+from semihand.errors import SemihandError
 
 K = np.array([[500.0, 0, 159.5], [0, 510, 119.5], [0, 0, 1]])
 XYZ = np.random.default_rng(1).uniform(-0.1, 0.1, (21, 3)) + [0, 0, 0.5]

@@ -78,9 +78,7 @@ def test_crop_and_uncrop_are_round_trips(mirrored):
 def test_projecting_in_the_virtual_camera_equals_warping_the_projection(mirrored):
     hand = random_hand()
     crop = crop_camera(K, project(hand, K).mean(0), 180, roll=0.4, mirrored=mirrored)
-    assert_allclose(
-        project(crop.xyz_to_virtual(hand), crop.K_crop), crop.uv_to_crop(project(hand, K)), atol=1e-8
-    )
+    assert_allclose(project(crop.xyz_to_virtual(hand), crop.K_crop), crop.uv_to_crop(project(hand, K)), atol=1e-8)
 
 
 def test_turning_the_crop_turns_uv_about_its_centre_and_keeps_depth_exactly():
@@ -104,9 +102,7 @@ def test_a_mirrored_hand_in_a_mirrored_picture_has_the_labels_of_the_mirrored_cr
     other_hand = hand * [-1, 1, 1]
     assert_allclose(left.xyz_to_virtual(hand), right.xyz_to_virtual(other_hand), atol=1e-12)
     uv = project(hand, K)
-    assert_allclose(
-        left.uv_to_crop(uv), right.uv_to_crop(np.stack([width - 1 - uv[:, 0], uv[:, 1]], -1)), atol=1e-9
-    )
+    assert_allclose(left.uv_to_crop(uv), right.uv_to_crop(np.stack([width - 1 - uv[:, 0], uv[:, 1]], -1)), atol=1e-9)
 
 
 def test_points_behind_the_virtual_camera_stay_finite_and_on_their_side():
@@ -115,9 +111,7 @@ def test_points_behind_the_virtual_camera_stay_finite_and_on_their_side():
     assert np.isfinite(uv).all() and uv[0, 0] > 640
 
 
-@pytest.mark.parametrize(
-    "bad", [dict(side=0), dict(side=np.nan), dict(center=(np.inf, 0)), dict(roll=np.nan)]
-)
+@pytest.mark.parametrize("bad", [dict(side=0), dict(side=np.nan), dict(center=(np.inf, 0)), dict(roll=np.nan)])
 def test_impossible_crops_are_refused(bad):
     with pytest.raises(ValueError, match="No crop"):
         crop_camera(K, **{"center": (100, 100), "side": 50, **bad})

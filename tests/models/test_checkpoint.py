@@ -34,9 +34,7 @@ def network():
 @pytest.fixture
 def file(network, tmp_path):
     path = tmp_path / "tiny.safetensors"
-    save_checkpoint(
-        path, network.state_dict(), describe(TINY, provenance("semihand pretrain", 3, 640, loss=0.5))
-    )
+    save_checkpoint(path, network.state_dict(), describe(TINY, provenance("semihand pretrain", 3, 640, loss=0.5)))
     return path
 
 
@@ -47,12 +45,7 @@ def test_round_trip_is_exact(network, file):
     assert loaded.config == TINY
     assert not loaded.build().training
     story = loaded.info.provenance
-    assert (story["command"], story["seed"], story["samples_seen"], story["loss"]) == (
-        "semihand pretrain",
-        3,
-        640,
-        0.5,
-    )
+    assert (story["command"], story["seed"], story["samples_seen"], story["loss"]) == ("semihand pretrain", 3, 640, 0.5)
     assert story["versions"]["torch"] == torch.__version__
     assert loaded.info.bone_lengths[9] == 1.0
     assert loaded.info.licence

@@ -71,12 +71,7 @@ def test_file_equals_torch_on_other_pictures(network, model):
 
 def test_answers_are_those_of_the_contract(model):
     uv, depth, mask, confidence = model.run(noise_crops(64, count=2))[:4]
-    assert (uv.shape, depth.shape, mask.shape, confidence.shape) == (
-        (2, 21, 2),
-        (2, 21),
-        (2, 64, 64),
-        (2, 21),
-    )
+    assert (uv.shape, depth.shape, mask.shape, confidence.shape) == ((2, 21, 2), (2, 21), (2, 64, 64), (2, 21))
     assert_array_equal(depth[:, 9], 0)
     for probability in (mask, confidence):
         assert 0 <= probability.min() < probability.max() <= 1
@@ -112,9 +107,7 @@ def test_graph_is_plain(report):
     assert {opset.version for opset in onnx.load(report.path).opset_import} == {17}
     # Only the norms before a block's first convolution stay; they have no convolution before them to fold into.
     norms = sum(node.op_type == "BatchNormalization" for node in graph.node)
-    assert norms == sum(
-        isinstance(module, type(Hourglass(TINY).stem[-1])) for module in Hourglass(TINY).modules()
-    )
+    assert norms == sum(isinstance(module, type(Hourglass(TINY).stem[-1])) for module in Hourglass(TINY).modules())
 
 
 def test_difference_above_the_bound_is_refused(checkpoint, tmp_path, monkeypatch):

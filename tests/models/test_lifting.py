@@ -1,6 +1,5 @@
 """Lifting 2.5D joints to 3D."""
 
-
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -131,9 +130,7 @@ def test_summed_is_far_less_noisy_than_single():
     uv = project(hands, K_CROP) + RNG.normal(size=(400, 21, 2))
     depth = relative_depth(hands, 0.042) + 0.15 * RNG.normal(size=(400, 21))
     error = {
-        method: np.median(
-            np.abs(root_depth(uv, depth, K_CROP, scale=0.042, method=method) / hands[:, ROOT, 2] - 1)
-        )
+        method: np.median(np.abs(root_depth(uv, depth, K_CROP, scale=0.042, method=method) / hands[:, ROOT, 2] - 1))
         for method in lifting.METHODS
     }
     assert error["summed"] < 0.08 and error["summed"] < 0.6 * error["single"]

@@ -11,7 +11,6 @@ from onnx import TensorProto, helper
 from semihand.errors import SemihandError
 from semihand.models import model_file
 from semihand.models.joints import PRIOR_BONE_LENGTHS
-from semihand.tracker import detect
 from semihand.models.model_file import (
     METADATA_KEY,
     OUTPUT_NAMES,
@@ -23,6 +22,7 @@ from semihand.models.model_file import (
     open_model,
     resolve_model,
 )
+from semihand.tracker import detect
 
 INFO = ModelInfo("toy", 64, 2.0, {"name": "toy"}, PRIOR_BONE_LENGTHS, {"seed": 1}, "CC0-1.0")
 
@@ -95,12 +95,7 @@ def test_no_crops_give_no_answers(toy):
 
 
 @pytest.mark.parametrize(
-    "crops",
-    [
-        np.zeros((64, 64, 3), np.uint8),
-        np.zeros((1, 3, 64, 64), np.uint8),
-        np.zeros((1, 64, 64, 3), np.float32),
-    ],
+    "crops", [np.zeros((64, 64, 3), np.uint8), np.zeros((1, 3, 64, 64), np.uint8), np.zeros((1, 64, 64, 3), np.float32)]
 )
 def test_crops_of_another_shape(toy, crops):
     with pytest.raises(ValueError, match=r"not \(B, 64, 64, 3\) uint8"):
@@ -133,9 +128,7 @@ def test_missing_file(tmp_path):
 def test_truncated_file(toy, keep):
     content = toy.read_bytes()
     toy.write_bytes(content[: int(keep * len(content)) if keep == 0.5 else keep])
-    with pytest.raises(
-        SemihandError, match="toy.onnx is (no readable ONNX model|an ONNX model of another kind)"
-    ):
+    with pytest.raises(SemihandError, match="toy.onnx is (no readable ONNX model|an ONNX model of another kind)"):
         open_model(toy, "cpu")
 
 

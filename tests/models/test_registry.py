@@ -337,12 +337,25 @@ def test_show_fits_a_screen(put):
         put(0.5)
     model = find("anna")
     assert len(model.versions) == 12
-    run = {"source": "mine.mp4", "profile": "robust", "frames_train": 300, "frames_held_out": 101, "seconds": 95.2, "config": list(range(500))}
+    run = {
+        "source": "mine.mp4",
+        "profile": "robust",
+        "frames_train": 300,
+        "frames_held_out": 101,
+        "seconds": 95.2,
+        "config": list(range(500)),
+    }
     record = model.record | {"provenance": model.record["provenance"] | {"run": run}}
     lines = details(replace(model, record=record)).splitlines()
     assert len(lines) <= 24 and not any(line.startswith("{") for line in lines)
     assert "  and 4 older versions" in lines and any(line.startswith("* 12 ") for line in lines)
-    facts = ("from     lite", "learned  mine.mp4", "profile  robust", "frames   300 learned from, 101 held out", "took     95 s")
+    facts = (
+        "from     lite",
+        "learned  mine.mp4",
+        "profile  robust",
+        "frames   300 learned from, 101 held out",
+        "took     95 s",
+    )
     assert set(facts) <= set(lines)
     everything = details(model, record=True).splitlines()
     assert len(everything) > 24 and any(line.startswith("  1 ") for line in everything)

@@ -9,7 +9,8 @@ from semihand.kinematics.hand import Motion
 from semihand.kinematics.skeleton import MIRROR
 from semihand.outputs.lost import Roster
 from semihand.synth.hand import forward_kinematics, load_hand
-from semihand.synth.pose import Hand as PosedHand, draw_gesture
+from semihand.synth.pose import Hand as PosedHand
+from semihand.synth.pose import draw_gesture
 from semihand.tracker.types import Frame, HandBox, HandPose
 
 IMAGE = np.zeros((480, 640, 3), np.uint8)

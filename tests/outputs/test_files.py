@@ -13,9 +13,9 @@ import pytest
 from numpy.testing import assert_allclose
 
 from semihand.errors import SemihandError
+from semihand.kinematics.hand import Hand, Motion
 from semihand.models.camera import default_intrinsics
 from semihand.models.joints import JOINT_NAMES
-from semihand.kinematics.hand import Hand, Motion
 from semihand.outputs import files
 from semihand.outputs.files import CSV_COLUMNS, CsvWriter, JsonlWriter, NpzWriter
 from semihand.outputs.record import camera_record, header
@@ -58,12 +58,7 @@ def test_jsonl_header_and_lines(tmp_path):
     assert first["schema"] == 2
     assert first["model"] == {"name": "lite", "sha256": "ab" * 32, "device": "cpu"}
     assert first["source"] == "clip.mp4"
-    assert first["camera"] == {
-        "width": 320,
-        "height": 240,
-        "K": [272.0, 272.0, 159.5, 119.5],
-        "assumed": True,
-    }
+    assert first["camera"] == {"width": 320, "height": 240, "K": [272.0, 272.0, 159.5, 119.5], "assumed": True}
     assert "unmirrored" in first["mirror"]
     assert {"uv", "depth_mm", "xyz_m", "box", "t", "ms"} <= set(first["units"])
     assert first["joint_order"] == "mediapipe21" and first["joints"][9] == "middle_mcp"
@@ -149,9 +144,7 @@ def test_npz_of_a_run_without_hands(tmp_path):
     writer.write(Frame(IMAGE, 0.0, 0), [], MS, CAMERA)
     writer.close()
     with np.load(path) as data:
-        assert (
-            data["uv"].shape == (0, 21, 2) and data["xyz_m"].shape == (0, 21, 3) and len(data["frames"]) == 1
-        )
+        assert data["uv"].shape == (0, 21, 2) and data["xyz_m"].shape == (0, 21, 3) and len(data["frames"]) == 1
 
 
 def test_npz_that_fails_leaves_the_old_file(tmp_path, monkeypatch):

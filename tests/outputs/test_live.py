@@ -64,7 +64,12 @@ def test_a_library_that_is_missing(monkeypatch, port):
         raise ModuleNotFoundError(name)
 
     monkeypatch.setattr(extra, "import_module", missing)
-    for name, package in (("osc", "python-osc"), ("vmc", "python-osc"), ("websocket", "websockets"), ("leap", "websockets")):
+    for name, package in (
+        ("osc", "python-osc"),
+        ("vmc", "python-osc"),
+        ("websocket", "websockets"),
+        ("leap", "websockets"),
+    ):
         with pytest.raises(SemihandError, match=rf"needs {package}. Run: pip install 'semihand\[stream\]'"):
             open_outputs(**{name: port()})
 
@@ -326,7 +331,9 @@ live.close()
     where = str(port())
     told = {}
     for argument in ("", where):
-        done = subprocess.run([sys.executable, "-c", code, argument], capture_output=True, text=True, timeout=120, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", code, argument], capture_output=True, text=True, timeout=120, check=True
+        )
         told[argument] = done.stderr.splitlines()
     assert told[""] == []
     assert told[where][0].startswith("opened") and sum(line.startswith("opened") for line in told[where]) == 1
@@ -337,4 +344,3 @@ def test_the_outputs_package_carries_its_page():
     from semihand.outputs import live
 
     assert Path(live.__file__).with_name("page.html").is_file()
-

@@ -1,9 +1,9 @@
 """One rule for lost hands: hold, then say that they are lost."""
 
+from dataclasses import replace
+
 from semihand.outputs.lost import HOLD, TELL, Roster
 from semihand.tracker.types import Frame
-
-from dataclasses import replace
 
 
 def story(roster, times, shown):

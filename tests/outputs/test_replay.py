@@ -146,7 +146,12 @@ def test_convert_to_bvh_poses_the_same_joints(track, tmp_path, right, left):
         expected = hand.xyz_cam @ np.diag([1.0, -1.0, -1.0]) * 100
         ends = play_bvh(skeleton, frames[1])
         assert_allclose(ends["hand"], expected[0], atol=0.02)
-        for name, joint in (("index_proximal", 5), ("index_distal", 7), ("thumb_proximal", 2), ("little_distal end", 20)):
+        for name, joint in (
+            ("index_proximal", 5),
+            ("index_distal", 7),
+            ("thumb_proximal", 2),
+            ("little_distal end", 20),
+        ):
             assert_allclose(ends[name], expected[joint], atol=0.05, err_msg=name)
         assert_allclose(frames[2], frames[1])  # not seen: as it was
 

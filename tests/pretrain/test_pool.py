@@ -14,8 +14,8 @@ from semihand.errors import SemihandError
 from semihand.models.checkpoint import describe, save_checkpoint
 from semihand.models.network import Hourglass
 from semihand.pretrain import pool as pools
-from semihand.train.augment import prepare
 from semihand.pretrain.pool import CROP_FACTOR, SIZE, build_pool, open_pool, refine_pool
+from semihand.train.augment import prepare
 
 PICTURE = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 255, (200, 200, 3), np.uint8), (0, 0), 3)
 
@@ -94,7 +94,11 @@ class Dots(torch.nn.Module):
 
         bright = x[:, :1]
         mask = torch.nn.functional.interpolate(bright, (64, 64), mode="bilinear", antialias=True)[:, 0]
-        return [StackMaps(15 * bright.expand(-1, 21, -1, -1), torch.zeros_like(bright).expand(-1, 21, -1, -1), 6 * mask, bright)]
+        return [
+            StackMaps(
+                15 * bright.expand(-1, 21, -1, -1), torch.zeros_like(bright).expand(-1, 21, -1, -1), 6 * mask, bright
+            )
+        ]
 
 
 def test_views_are_brought_back_to_the_picture(micro):

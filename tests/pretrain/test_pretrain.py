@@ -10,15 +10,15 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from semihand.pretrain import run as pretrain
-from semihand.train.augment import AugmentConfig
-from semihand.pretrain.run import PretrainConfig, Pretraining, parameter_groups
-from semihand.train.validate import score
 from semihand.errors import SemihandError
 from semihand.models.checkpoint import load_checkpoint, load_training_state
 from semihand.models.encoder import landmark_weights
 from semihand.models.network import BASE, PAPER, Hourglass
+from semihand.pretrain import run as pretrain
+from semihand.pretrain.run import PretrainConfig, Pretraining, parameter_groups
 from semihand.synth.cache import Cache
+from semihand.train.augment import AugmentConfig
+from semihand.train.validate import score
 
 CPU = torch.device("cpu")
 STILL = AugmentConfig(
@@ -38,9 +38,7 @@ def few(pictures):
 def first(cache, count):
     fields = ("image", "mask", "uv", "xyz", "K", "visible", "present")
     return Cache(
-        **{name: getattr(cache, name)[:count] for name in fields},
-        config=cache.config,
-        provenance={"seed": 11},
+        **{name: getattr(cache, name)[:count] for name in fields}, config=cache.config, provenance={"seed": 11}
     )
 
 
@@ -268,7 +266,9 @@ class People:
 def test_half_of_a_batch_are_people_and_some_places_are_empty(few, micro, tmp_path):
     people = People()
     config = replace(QUICK, augment=STILL, empty=0.999)
-    run = Pretraining(tmp_path, micro, config, few, few, "cpu", pool=people, backgrounds=[np.zeros((80, 80, 3), np.uint8)])
+    run = Pretraining(
+        tmp_path, micro, config, few, few, "cpu", pool=people, backgrounds=[np.zeros((80, 80, 3), np.uint8)]
+    )
     image, target = run._pictures(np.array([0, 1]))
     assert len(image) == 4 and not target.present.any() and (target.known == 1).all() and (target.mask == 0).all()
     run = Pretraining(tmp_path, micro, replace(config, empty=0.0), few, few, "cpu", pool=people)
@@ -276,7 +276,9 @@ def test_half_of_a_batch_are_people_and_some_places_are_empty(few, micro, tmp_pa
     assert_close(image[2:], torch.full_like(image[2:], people.drawn[-1]))
     assert (target.known[:2] > 0).any() and (target.known[2:] == 0).all()
     run.run()
-    assert run.samples == 16 and load_checkpoint(tmp_path / "micro.safetensors").info.provenance["people"] == {"data": "people"}
+    assert run.samples == 16 and load_checkpoint(tmp_path / "micro.safetensors").info.provenance["people"] == {
+        "data": "people"
+    }
 
 
 def test_a_resumed_run_draws_the_same_people(few, micro, tmp_path):

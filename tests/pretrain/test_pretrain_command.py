@@ -63,10 +63,7 @@ def test_command_without_a_budget_says_so_and_exits_1(picture_folder, tmp_path, 
         cli.main()
     assert end.value.code == 1
     said = capsys.readouterr().err
-    assert (
-        said.startswith("semihand: Pre-training needs either --samples or --minutes")
-        and "Traceback" not in said
-    )
+    assert said.startswith("semihand: Pre-training needs either --samples or --minutes") and "Traceback" not in said
     assert not (tmp_path / "run").exists()
 
 

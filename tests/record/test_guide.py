@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+
+from semihand.models.joints import BONES, FINGERS, PRIOR_BONE_LENGTHS
 from semihand.record.coverage import AXES, Coverage, bins_of, pose_features
 from semihand.record.guide import PROMPTS, Guide, GuideConfig, Prompt
-from semihand.models.joints import BONES, FINGERS, PRIOR_BONE_LENGTHS
 
 TWO = (Prompt("open", "Open it.", frames=10, seconds=2.0), Prompt("fist", "Close it.", frames=5, seconds=1.0))
 CONFIG = GuideConfig(ready=0.5, patience=2.0, waiting=4.0)
@@ -28,9 +29,7 @@ def run(guide, seconds, start=0.0, fps=30, hand=True, keep=True):
 def test_prompts_cover_what_a_recording_should():
     names = [prompt.name for prompt in PROMPTS]
     assert len(set(names)) == len(names)
-    assert {"open", "fist", "pinch", "turn", "near and far", "other light", "your own", *FINGERS} == set(
-        names
-    )
+    assert {"open", "fist", "pinch", "turn", "near and far", "other light", "your own", *FINGERS} == set(names)
     assert 400 <= sum(prompt.frames for prompt in PROMPTS) <= 800
     assert 60 <= sum(prompt.seconds for prompt in PROMPTS) <= 130
 

@@ -1,11 +1,11 @@
 """The words that say what the recording waits for."""
 
+import numpy as np
+
 from semihand.record.coverage import Coverage, PoseFeatures
 from semihand.record.guide import PROMPTS, Guide
 from semihand.record.hints import Hints
 from semihand.record.quality import REASONS
-
-import numpy as np
 
 
 def words(*reasons, prompt="open", coverage=None) -> str:
@@ -41,9 +41,7 @@ def test_distance_that_is_missing():
 def test_no_reason_reads_as_an_error():
     for reason in REASONS:
         said = words(reason)
-        assert said and not any(
-            word in said for word in ("error", "fail", "bad", "wrong", "doubt", "reject", "not ")
-        )
+        assert said and not any(word in said for word in ("error", "fail", "bad", "wrong", "doubt", "reject", "not "))
 
 
 def test_nothing_to_say_when_done():

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+
 from semihand.record.follow import Sighting
 from semihand.record.quality import REASONS, HandLook, Quality, QualityConfig, hand_look, sharpness
 from semihand.synth.clip import Clip, ClipConfig
@@ -19,9 +20,7 @@ def texture(seed=0, detail=1.2):
 
 def sight(seed=0, side="right", others=(), recorded="right", center=(160, 120), size=60, **marks):
     joints = np.random.default_rng(seed).uniform(-0.5, 0.5, (21, 2))
-    values = dict(
-        uv_image=np.array(center) + size * joints, presence=0.99, handedness=side, handedness_score=0.95
-    )
+    values = dict(uv_image=np.array(center) + size * joints, presence=0.99, handedness=side, handedness_score=0.95)
     return Sighting(SimpleNamespace(**(values | marks)), recorded, others)
 
 
@@ -139,9 +138,7 @@ def test_blur_is_measured_against_the_recording_itself(clip, dull):
         marks = SimpleNamespace(uv_image=uv, presence=1.0, handedness="right", handedness_score=1.0)
         return reason(image, Sighting(marks, "right"), quality)
 
-    assert [judged(image, uv) for image, uv in clip if (uv > 2).all() and (uv < (637, 477)).all()].count(
-        ""
-    ) >= 12
+    assert [judged(image, uv) for image, uv in clip if (uv > 2).all() and (uv < (637, 477)).all()].count("") >= 12
     assert quality.counts["blurred"] == 0
     for image, uv in clip[2:5]:
         defocused = cv2.GaussianBlur(image, (0, 0), 0.06 * np.ptp(uv, axis=0).max())
@@ -163,10 +160,7 @@ def test_not_needed_and_the_sentence():
     for _ in range(2):
         reason(texture(), sight(1), quality)
     reason(texture(), Sighting(None, None), quality)
-    assert (
-        quality.sentence()
-        == "1 of 4 frames kept; left out: 1 without a hand, 1 like others, 1 more than needed."
-    )
+    assert quality.sentence() == "1 of 4 frames kept; left out: 1 without a hand, 1 like others, 1 more than needed."
     assert Quality().sentence() == "0 of 0 frames kept."
 
 
@@ -175,9 +169,7 @@ def test_a_hand_at_the_picture_s_corner_has_a_look():
     assert look.thumb.shape == (24, 24) and np.isfinite(look.sharpness)
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"min_presence": 2}, {"blurred": -1}, {"warm_up": 0}, {"memory": 2, "warm_up": 3}]
-)
+@pytest.mark.parametrize("wrong", [{"min_presence": 2}, {"blurred": -1}, {"warm_up": 0}, {"memory": 2, "warm_up": 3}])
 def test_wrong_settings(wrong):
     with pytest.raises(ValueError):
         QualityConfig(**wrong)

@@ -10,22 +10,23 @@ import cv2
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from semihand.record import session as record_module
-from semihand.record.follow import HandFollower
-from semihand.record.guide import Guide, GuideConfig, Prompt
-from semihand.record.session import RecordOptions, record
-from semihand.record.view import TextView
-from semihand.record.recorder import Recorder, RecorderConfig, Tools
-from semihand.record.recording import list_recordings, read_recording, recording_folder
-from semihand.record.takes import CUT_LIMIT
+from typer.testing import CliRunner
+
 from semihand.cli import app
 from semihand.errors import SemihandError
 from semihand.models.camera import default_intrinsics
+from semihand.record import session as record_module
+from semihand.record.follow import HandFollower
+from semihand.record.guide import Guide, GuideConfig, Prompt
+from semihand.record.recorder import Recorder, RecorderConfig, Tools
+from semihand.record.recording import list_recordings, read_recording, recording_folder
+from semihand.record.session import RecordOptions, record
+from semihand.record.takes import CUT_LIMIT
+from semihand.record.view import TextView
 from semihand.tracker.camera import Source
 from semihand.tracker.detect import LandmarkResult
 from semihand.tracker.palm import box_from_landmarks
 from semihand.tracker.types import Frame
-from typer.testing import CliRunner
 
 REAL = Path(os.environ.get("SEMIHAND_SHARED", Path(__file__).resolve().parents[2] / "../shared")) / "real"
 NOISE = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8), (0, 0), 1.2)
@@ -152,9 +153,7 @@ def test_a_long_film_is_thinned(run):
 
 
 def test_a_long_recording_of_a_still_hand_is_mostly_duplicates(run):
-    with pytest.raises(
-        SemihandError, match="Move the hand, and show more poses.*continue with --resume --name mine"
-    ):
+    with pytest.raises(SemihandError, match="Move the hand, and show more poses.*continue with --resume --name mine"):
         run(lambda t: (np.full_like(NOISE, 90), [marks()]), 60)
     assert len(read_recording("mine").frames) < 5  # what there is stays
 
@@ -189,9 +188,7 @@ def test_the_wanted_hand_is_recorded(run, side):
 
 
 def test_only_the_first_hand_is_recorded_and_the_other_one_told(run):
-    with pytest.raises(
-        SemihandError, match="Only the right hand was recorded; for the other one use --hand left"
-    ):
+    with pytest.raises(SemihandError, match="Only the right hand was recorded; for the other one use --hand left"):
         run(lambda t: [marks(side="right" if t < 0.2 else "left", phase=5 * t)], 60, min_frames=20)
 
 
@@ -380,9 +377,7 @@ def test_the_network_s_disagreement(monkeypatch):
         return [SimpleNamespace(uv_image=planted.hands[0].uv_image + shift[0])]
 
     estimator.model = SimpleNamespace(info=SimpleNamespace(crop_factor=1.9))
-    recorder = Recorder(
-        Stream(planted, moving, 90), recording_folder("mine"), Tools(planted, planted, estimator)
-    )
+    recorder = Recorder(Stream(planted, moving, 90), recording_folder("mine"), Tools(planted, planted, estimator))
     for frame in Stream(planted, moving, 90).frames():
         shift[0] = 80.0 if frame.time > 2 else 4.0
         recorder.step(frame)
@@ -394,10 +389,7 @@ def test_the_network_s_disagreement(monkeypatch):
 def test_recorder_config_is_used():
     planted = Planted()
     recorder = Recorder(
-        Stream(planted, moving, 9),
-        recording_folder("mine"),
-        Tools(planted, planted),
-        RecorderConfig(focal=700.0),
+        Stream(planted, moving, 9), recording_folder("mine"), Tools(planted, planted), RecorderConfig(focal=700.0)
     )
     for frame in Stream(planted, moving, 9).frames():
         recorder.step(frame)

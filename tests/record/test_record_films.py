@@ -10,9 +10,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from semihand.record.session import RecordOptions, record
-from semihand.record.recording import read_recording
+
 from semihand.models.camera import default_intrinsics
+from semihand.record.recording import read_recording
+from semihand.record.session import RecordOptions, record
 from semihand.synth.clip import Clip, ClipConfig
 
 REAL = Path(os.environ.get("SEMIHAND_SHARED", Path(__file__).resolve().parents[2] / "../shared")) / "real"
@@ -84,9 +85,7 @@ record(RecordOptions(video={path!r}, name="killed", viewer="none", threads=1))
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
 def test_kill_while_recording(film, data):
     path, _ = film
-    with subprocess.Popen(
-        [sys.executable, "-c", KILLED.format(path=str(path))], stdout=subprocess.PIPE
-    ) as process:
+    with subprocess.Popen([sys.executable, "-c", KILLED.format(path=str(path))], stdout=subprocess.PIPE) as process:
         process.stdout.readline()
         images, end = data / "recordings" / "killed" / "images", time.monotonic() + 30
         while time.monotonic() < end and not (images.is_dir() and len(list(images.glob("*.jpg"))) > 5):

@@ -5,22 +5,21 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from semihand.record import view as record_view
-from semihand.tracker import window as window_module
-from semihand.record.coverage import Coverage
-from semihand.record.guide import PROMPTS, Guide, GuideConfig, Prompt
-from semihand.record.session import RecordOptions
-from semihand.record.view import TextView, ViewState, WindowView, open_view, record_picture
-from semihand.record.takes import CUT_LIMIT, Segments, cut_out
+
 from semihand.errors import SemihandError
 from semihand.models.camera import default_intrinsics
 from semihand.models.lifting import project
+from semihand.record import view as record_view
+from semihand.record.coverage import Coverage
+from semihand.record.guide import PROMPTS, Guide, GuideConfig, Prompt
+from semihand.record.session import RecordOptions
+from semihand.record.takes import CUT_LIMIT, Segments, cut_out
+from semihand.record.view import TextView, ViewState, WindowView, open_view, record_picture
+from semihand.tracker import window as window_module
 
 
 def guide():
-    return Guide(
-        (Prompt("open", "Open it.", 10, 1.0), Prompt("fist", "Close it.", 10, 1.0)), GuideConfig(ready=0.2)
-    )
+    return Guide((Prompt("open", "Open it.", 10, 1.0), Prompt("fist", "Close it.", 10, 1.0)), GuideConfig(ready=0.2))
 
 
 @pytest.fixture
@@ -49,7 +48,16 @@ def state(size=(640, 480), **changes):
 
 @pytest.mark.parametrize(
     "key, command",
-    [("n", "next"), (" ", "pause"), ("r", "redo"), ("h", None), ("m", None), ("q", "stop"), ("\x1b", "stop"), ("x", None)],
+    [
+        ("n", "next"),
+        (" ", "pause"),
+        ("r", "redo"),
+        ("h", None),
+        ("m", None),
+        ("q", "stop"),
+        ("\x1b", "stop"),
+        ("x", None),
+    ],
 )
 def test_keys(screen, key, command):
     view = WindowView()

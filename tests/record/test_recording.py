@@ -15,6 +15,8 @@ import cv2
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+
+from semihand.errors import SemihandError
 from semihand.record import recording as store
 from semihand.record import writer as recording_writer
 from semihand.record.contact_sheet import contact_sheet
@@ -27,7 +29,6 @@ from semihand.record.recording import (
     recording_hash,
 )
 from semihand.record.writer import RecordingWriter
-from semihand.errors import SemihandError
 
 K = np.array([[500.0, 0, 63.5], [0, 510.0, 47.5], [0, 0, 1]])
 PICTURE = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 255, (96, 128, 3), np.uint8), (0, 0), 2)
@@ -68,12 +69,7 @@ def test_round_trip(data):
     folder = write(recording_folder("mine"), 3, segment=4, prompt="fist")
     recording = read_recording("mine")
     assert recording.folder == folder == data / "recordings" / "mine"
-    assert (recording.name, recording.source, recording.width, recording.K_assumed) == (
-        "mine",
-        "camera 0",
-        640,
-        True,
-    )
+    assert (recording.name, recording.source, recording.width, recording.K_assumed) == ("mine", "camera 0", 640, True)
     assert recording.detector == {"hand_landmark": "ab"} and recording.dropped == 0
     frame = recording.frames[2]
     assert (frame.segment, frame.prompt, frame.handedness) == (4, "fist", "right")
@@ -347,9 +343,7 @@ def test_a_disk_that_is_really_full(tmp_path):
     if subprocess.run(["unshare", "-rm", "sh", "-c", mounted], capture_output=True).returncode:
         pytest.skip("this user may not mount a small disk")
     steps = f'{mounted} && "{sys.executable}" -c "$0"; cp -r {disk}/mine {inside}'
-    run = subprocess.run(
-        ["unshare", "-rm", "sh", "-c", steps, _script(disk / "mine")], capture_output=True, text=True
-    )
+    run = subprocess.run(["unshare", "-rm", "sh", "-c", steps, _script(disk / "mine")], capture_output=True, text=True)
     last, sentence = run.stdout.splitlines()[-2:]
     assert "No space left" in sentence and "Traceback" not in run.stderr
     recording = read_recording(inside)
@@ -366,9 +360,7 @@ def test_kill_at_random_moments(tmp_path):
     random = np.random.default_rng()
     for attempt in range(6):
         folder = tmp_path / f"mine-{attempt}"
-        with subprocess.Popen(
-            [sys.executable, "-c", _script(folder)], stdout=subprocess.PIPE, text=True
-        ) as process:
+        with subprocess.Popen([sys.executable, "-c", _script(folder)], stdout=subprocess.PIPE, text=True) as process:
             process.stdout.readline()  # it writes now
             time.sleep(random.uniform(0.0, 0.3))
             process.send_signal(signal.SIGKILL)
@@ -376,9 +368,7 @@ def test_kill_at_random_moments(tmp_path):
         recording = read_recording(folder)
         assert len(recording.frames) >= max(reported, default=0) + 1
         assert recording.dropped == 0
-        assert_allclose(
-            [frame.time for frame in recording.frames], np.arange(len(recording.frames)) / 30, atol=1e-6
-        )
+        assert_allclose([frame.time for frame in recording.frames], np.arange(len(recording.frames)) / 30, atol=1e-6)
         with RecordingWriter(folder, header(), resume=True) as writer:
             assert writer.kept == len(recording.frames)
             add(writer, 100000, writer.next_segment)

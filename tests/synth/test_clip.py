@@ -94,9 +94,7 @@ def test_one_hand_is_the_right_one(frames):
 
 def test_bones_are_rigid_and_alike(pair):
     lengths = np.concatenate([bone_lengths(joints(pair, number, 100)) for number in (0, 1)])
-    fingers = np.delete(
-        lengths, [0, 4, 8, 12, 16], axis=1
-    )  # the palm is rigid too, but not every pose's wrist
+    fingers = np.delete(lengths, [0, 4, 8, 12, 16], axis=1)  # the palm is rigid too, but not every pose's wrist
     assert_allclose(fingers, np.broadcast_to(fingers[0], fingers.shape), rtol=1e-3)
 
 
@@ -130,8 +128,7 @@ def test_minimum_jerk_by_hand():
 
 
 @pytest.mark.parametrize(
-    "wrong",
-    [{"frames": 0}, {"hands": 3}, {"fps": 0.0}, {"view_degrees": 5.0}, {"width": 10}, {"noise": -1.0}],
+    "wrong", [{"frames": 0}, {"hands": 3}, {"fps": 0.0}, {"view_degrees": 5.0}, {"width": 10}, {"noise": -1.0}]
 )
 def test_impossible_clips_are_refused(wrong):
     with pytest.raises(ValueError, match="A clip needs"):

@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import time
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def wait_for(condition, seconds=240):
 RENDERERS = [SceneRenderer(SMALL, seed=10_000 + generation) for generation in (0, 1)]
 
 
-@lru_cache(maxsize=None)
+@cache
 def sample_of(generation, number):
     """What the processes of one start render."""
     return RENDERERS[generation].render(number)
@@ -93,7 +93,9 @@ def test_processes_end_with_the_training(story):
 
 
 def test_the_next_start_begins_with_what_is_there_and_renders_others(story):
-    at_once, later = ([origin(batch, row)[0] for row in range(40)] for batch in (story["taken over"], story["drawn"][2]))
+    at_once, later = (
+        [origin(batch, row)[0] for row in range(40)] for batch in (story["taken over"], story["drawn"][2])
+    )
     assert np.mean(at_once) < 0.6  # nobody waited for a new pool
     assert np.mean(later) > 0
     assert json.loads((story["folder"] / "pool.json").read_text())["generation"] == 2
@@ -131,7 +133,10 @@ def test_two_trainings_do_not_share_a_pool(tmp_path, monkeypatch):
     monkeypatch.setattr(feed_module, "_WAIT", 0.2)
     folder = finished_pool(tmp_path / "pool")
     with Feed(folder, 4, SMALL, workers=1) as first:
-        with pytest.raises(SemihandError, match="Another semihand has been changing"), Feed(folder, 4, SMALL, workers=1):
+        with (
+            pytest.raises(SemihandError, match="Another semihand has been changing"),
+            Feed(folder, 4, SMALL, workers=1),
+        ):
             pass
         assert all(process.is_alive() for process in first._processes)
     with Feed(folder, 4, SMALL, workers=1):

@@ -9,7 +9,14 @@ from numpy.testing import assert_allclose
 from semihand.errors import SemihandError
 from semihand.models.joints import BONES, MIDDLE_MCP, TIPS
 from semihand.synth.hand import (
-    FOREARM, HandPoseAngles, axis_rotation, finger_axes, forward_kinematics, load_hand, pose_hand, rest_flexion,
+    FOREARM,
+    HandPoseAngles,
+    axis_rotation,
+    finger_axes,
+    forward_kinematics,
+    load_hand,
+    pose_hand,
+    rest_flexion,
 )
 
 
@@ -168,7 +175,10 @@ def test_volume_is_kept_at_a_fist(hand):
     """Linear skinning may not collapse the hand: a fist keeps most of its volume."""
     angles = np.zeros((5, 4))
     angles[1:] = np.deg2rad([75, 0, 85, 45])
-    rest, fist = (signed_volume(pose_hand(hand, 0, HandPoseAngles(a, np.zeros(2)))[1], hand.triangles) for a in (angles * 0, angles))
+    rest, fist = (
+        signed_volume(pose_hand(hand, 0, HandPoseAngles(a, np.zeros(2)))[1], hand.triangles)
+        for a in (angles * 0, angles)
+    )
     assert 0.85 < fist / rest < 1.1
 
 

@@ -108,9 +108,7 @@ def test_mask_ends_at_the_wrist_and_belongs_to_the_main_hand():
 
 def test_sleeve_covers_the_arm_below_its_end():
     vertices, triangles, rest = wall()
-    look = plain_look(
-        sleeve_end=-20.0, sleeve=(0.0, 0.9, 0.0, 0.0), skin=(0.8, 0.4, 0.3), palm=(0.8, 0.4, 0.3)
-    )
+    look = plain_look(sleeve_end=-20.0, sleeve=(0.0, 0.9, 0.0, 0.0), skin=(0.8, 0.4, 0.3), palm=(0.8, 0.4, 0.3))
     rgb, _, mask = render(vertices, triangles, shade.MAIN_HAND, look, one_lamp([0.0, 0.0, -1.0]), rest)
     cloth = rest_y() < -20
     assert cloth.sum() > 3
@@ -140,9 +138,7 @@ def test_skin_tones_cover_the_human_range():
     srgb = np.array([draw_skin_tone(rng) for _ in range(400)]) ** (1 / 2.2)
     assert (srgb.min() > 0) and (srgb.max() <= 1)
     red = srgb[:, 0]
-    assert (
-        np.quantile(red, 0.03) < SKIN_TONES[-2, 0] + 0.1 and np.quantile(red, 0.97) > SKIN_TONES[1, 0] - 0.05
-    )
+    assert np.quantile(red, 0.03) < SKIN_TONES[-2, 0] + 0.1 and np.quantile(red, 0.97) > SKIN_TONES[1, 0] - 0.05
     assert (srgb[:, 0] > srgb[:, 2]).mean() > 0.95
 
 

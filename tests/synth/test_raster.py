@@ -26,9 +26,7 @@ def edge_distances(corners):
     distances = []
     for start, end in zip(corners, np.roll(corners, -1, 0)):
         along = (end - start) / np.linalg.norm(end - start)
-        distances.append(
-            turn * (along[0] * (CENTRES[..., 1] - start[1]) - along[1] * (CENTRES[..., 0] - start[0]))
-        )
+        distances.append(turn * (along[0] * (CENTRES[..., 1] - start[1]) - along[1] * (CENTRES[..., 0] - start[0])))
     return np.stack(distances, -1)
 
 
@@ -65,10 +63,7 @@ def test_triangle_covers_the_pixel_centres_inside_it_at_the_depth_of_its_plane(s
 def test_nearer_triangle_wins_pixel_by_pixel_in_any_order():
     left_near = np.array([[-1.0, -0.9, 0.8], [1.0, -0.8, 2.4], [0.1, 1.1, 1.6]])
     right_near = np.array([[-1.0, -0.8, 2.4], [1.0, -0.9, 0.8], [-0.1, 1.1, 1.6]])
-    points, z = (
-        projected(np.concatenate([left_near, right_near])),
-        np.append(left_near[:, 2], right_near[:, 2]),
-    )
+    points, z = (projected(np.concatenate([left_near, right_near])), np.append(left_near[:, 2], right_near[:, 2]))
     inverse_depth, triangle_id, _ = draw(points, z, [[0, 1, 2], [3, 4, 5]])
     inside = np.stack([edge_distances(points[:3]).min(-1), edge_distances(points[3:]).min(-1)]) > 1e-3
     depth = np.stack([plane_depth(left_near)[0], plane_depth(right_near)[0]])
@@ -93,9 +88,7 @@ def test_closed_mesh_has_no_holes():
     vertices, triangles = unit_sphere(30, 40)
     vertices = vertices.astype(np.float32) + np.float32([0.013, -0.007, 3.0])
     size = 240
-    covered = (
-        draw(vertices[:, :2] / vertices[:, 2:] * 300 + size / 2, vertices[:, 2], triangles, size)[1] >= 0
-    )
+    covered = draw(vertices[:, :2] / vertices[:, 2:] * 300 + size / 2, vertices[:, 2], triangles, size)[1] >= 0
     x, y = np.meshgrid(np.arange(size) + 0.5 - size / 2, np.arange(size) + 0.5 - size / 2)
     middle = np.hypot(x - 1.3, y + 0.7) < 0.97 * 300 / np.sqrt(8)  # a sphere of radius 1 at distance 3
     assert middle.sum() > 30000

@@ -14,9 +14,7 @@ from semihand.synth.materials import draw_look
 from semihand.synth.scene import SceneConfig, SceneRenderer, draw_view
 from semihand.synth.sensor import SensorConfig
 
-CLEAN = SceneConfig(
-    size=96, second_hand=0, held_object=0, occluder=0, empty=0, sensor=SensorConfig(strength=0)
-)
+CLEAN = SceneConfig(size=96, second_hand=0, held_object=0, occluder=0, empty=0, sensor=SensorConfig(strength=0))
 CROWDED = replace(CLEAN, second_hand=0.9, held_object=0.7, occluder=0.5)
 COUNT = 40
 #: One seed for most tests, for its backgrounds take seconds to paint.
@@ -68,14 +66,7 @@ def test_other_number_or_seed_other_picture():
 
 def test_shapes_and_types(clean):
     sample = clean[0]
-    kinds = {
-        "image": (96, 96, 3),
-        "mask": (48, 48),
-        "uv": (21, 2),
-        "xyz": (21, 3),
-        "K": (4,),
-        "visible": (21,),
-    }
+    kinds = {"image": (96, 96, 3), "mask": (48, 48), "uv": (21, 2), "xyz": (21, 3), "K": (4,), "visible": (21,)}
     for name, shape in kinds.items():
         assert getattr(sample, name).shape == shape
     assert sample.image.dtype == sample.mask.dtype == np.uint8
@@ -246,9 +237,7 @@ def test_turning_the_hand_about_the_optical_axis_turns_picture_and_labels():
         focal, center = renderer._aim(joints @ turn.T)
         rng = np.random.default_rng(1)
         mask = renderer._draw_pixels(rng, turned, focal, center, draw_look(rng, 0))[2]
-        samples.append(
-            renderer._label(np.zeros((96, 96, 3), np.uint8), mask, joints @ turn.T, focal, center, True)
-        )
+        samples.append(renderer._label(np.zeros((96, 96, 3), np.uint8), mask, joints @ turn.T, focal, center, True))
     before, after = samples
     assert_allclose(after.uv, np.stack([before.uv[:, 1], 95 - before.uv[:, 0]], -1), atol=2e-3)
     assert_allclose(after.xyz[:, 2], before.xyz[:, 2], atol=1e-7)

@@ -62,7 +62,9 @@ def test_a_stretch_of_a_film_by_two_models(tool, tmp_path, monkeypatch):
             return []
 
     monkeypatch.setattr(tool, "HandTracker", lambda *_, **__: Nobody())
-    options = argparse.Namespace(film=film, before="a", after="b", start=0.5, seconds=1.0, fps=10.0, height=240, credit="Film: me")
+    options = argparse.Namespace(
+        film=film, before="a", after="b", start=0.5, seconds=1.0, fps=10.0, height=240, credit="Film: me"
+    )
     pictures = tool.film_pictures(options)
     assert len(pictures) == 10 and pictures[0].shape == (240 + 30, 2 * 320 + 4, 3)
     greys = [picture[100, 20, 0] for picture in pictures]

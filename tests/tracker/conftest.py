@@ -82,9 +82,7 @@ class World:
         self.index = 0
         u, v = np.meshgrid(np.arange(SIZE[0]), np.arange(SIZE[1]))
         full = np.full(u.shape, 255)
-        self.image = np.dstack([full, np.rint(v / SIZE[1] * 255), np.rint(u / SIZE[0] * 255)]).astype(
-            np.uint8
-        )
+        self.image = np.dstack([full, np.rint(v / SIZE[1] * 255), np.rint(u / SIZE[0] * 255)]).astype(np.uint8)
         self.info = SimpleNamespace(
             name="planted", input_size=128, crop_factor=1.25 if verdicts else 1.6, bone_lengths=PRIOR_BONE_LENGTHS
         )
@@ -112,14 +110,10 @@ class World:
         self.calls["landmark"] += 1
         near = [hand for hand in self.shown if np.hypot(*(hand.uv.mean(axis=0) - box.center)) < box.side / 2]
         if not near:
-            return SimpleNamespace(
-                uv_image=np.zeros((21, 2)), presence=0.01, handedness="left", handedness_score=0.5
-            )
+            return SimpleNamespace(uv_image=np.zeros((21, 2)), presence=0.01, handedness="left", handedness_score=0.5)
         hand = min(near, key=lambda one: np.hypot(*(one.uv.mean(axis=0) - box.center)))
         side, sure = hand.vote or (hand.side, 0.98)
-        return SimpleNamespace(
-            uv_image=hand.uv, presence=hand.presence, handedness=side, handedness_score=sure
-        )
+        return SimpleNamespace(uv_image=hand.uv, presence=hand.presence, handedness=side, handedness_score=sure)
 
     # -- the network
     def run(self, crops):

@@ -8,7 +8,6 @@ from numpy.testing import assert_allclose
 
 from semihand.models.camera import crop_camera, default_intrinsics
 from semihand.models.joints import MIDDLE_MCP, WRIST
-from semihand.tracker.palm import STEADY_JOINTS
 from semihand.tracker.crop import (
     CropConfig,
     ahead,
@@ -21,6 +20,7 @@ from semihand.tracker.crop import (
     tight_box,
     wrap,
 )
+from semihand.tracker.palm import STEADY_JOINTS
 
 RNG = np.random.default_rng(0)
 
@@ -117,9 +117,7 @@ def test_a_tight_crop_grows_with_the_motion(factor, moved, expected):
     assert_allclose(moving_factor(factor, moved, CropConfig(moving_factor=1.4, full_speed=0.2)), expected)
 
 
-@pytest.mark.parametrize(
-    "angle,expected", [(0, 0), (4, 4 - 2 * math.pi), (-4, 2 * math.pi - 4), (math.pi, math.pi)]
-)
+@pytest.mark.parametrize("angle,expected", [(0, 0), (4, 4 - 2 * math.pi), (-4, 2 * math.pi - 4), (math.pi, math.pi)])
 def test_wrap(angle, expected):
     assert_allclose(wrap(angle), expected)
 

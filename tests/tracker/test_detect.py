@@ -13,7 +13,16 @@ from semihand.errors import SemihandError
 from semihand.models import joints
 from semihand.tracker import detect, palm
 from semihand.tracker.detect import HandDetector, HandLandmarker, landmark_result, letterbox, open_session
-from semihand.tracker.palm import ALL_VIEWS, PLAIN, PalmConfig, View, box_from_landmarks, box_from_palm, decode_palms, weighted_nms
+from semihand.tracker.palm import (
+    ALL_VIEWS,
+    PLAIN,
+    PalmConfig,
+    View,
+    box_from_landmarks,
+    box_from_palm,
+    decode_palms,
+    weighted_nms,
+)
 from semihand.tracker.types import HandBox
 
 HERE = Path(__file__).resolve().parent
@@ -42,9 +51,7 @@ def test_anchors_lie_in_cell_centers_row_by_row():
     assert anchors.shape == (2016, 2)
     # 24 x 24 cells of 8 px with two anchors each, then 12 x 12 cells of 16 px with six each.
     assert_allclose(anchors[[0, 1, 2, 3, 48, 1151]], [[4, 4], [4, 4], [12, 4], [12, 4], [4, 12], [188, 188]])
-    assert_allclose(
-        anchors[[1152, 1157, 1158, 1152 + 72, 2015]], [[8, 8], [8, 8], [24, 8], [8, 24], [184, 184]]
-    )
+    assert_allclose(anchors[[1152, 1157, 1158, 1152 + 72, 2015]], [[8, 8], [8, 8], [24, 8], [8, 24], [184, 184]])
 
 
 def test_decode_adds_the_anchor_to_center_and_keypoints_only():
@@ -174,17 +181,13 @@ def test_noise_is_no_hand_for_the_landmark_model(landmarker):
     assert [result.uv_image.shape, result.depth.shape, result.xyz_world.shape] == [(21, 2), (21,), (21, 3)]
 
 
-@pytest.mark.parametrize(
-    "image", [np.zeros((5, 5), np.uint8), np.zeros((5, 5, 4), np.uint8), np.zeros((5, 5, 3))]
-)
+@pytest.mark.parametrize("image", [np.zeros((5, 5), np.uint8), np.zeros((5, 5, 4), np.uint8), np.zeros((5, 5, 3))])
 def test_other_pictures_are_refused(detector, image):
     with pytest.raises(ValueError, match="uint8 picture"):
         detector.detect(image)
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"min_score": 0.0}, {"min_score": 1.0}, {"min_iou": 1.5}]
-)
+@pytest.mark.parametrize("wrong", [{"min_score": 0.0}, {"min_score": 1.0}, {"min_iou": 1.5}])
 def test_config_refuses_values_outside(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         PalmConfig(**wrong)

@@ -46,11 +46,7 @@ def pose(center=(100.0, 120.0), side=128.0, mirrored=False, mask=None, roll=0.0,
 
 def has_color(picture, uv, color, radius=3) -> bool:
     u, v = np.rint(uv).astype(int)
-    part = (
-        picture[max(v - radius, 0) : v + radius + 1, max(u - radius, 0) : u + radius + 1]
-        .reshape(-1, 3)
-        .astype(int)
-    )
+    part = picture[max(v - radius, 0) : v + radius + 1, max(u - radius, 0) : u + radius + 1].reshape(-1, 3).astype(int)
     return bool((np.abs(part - color).max(axis=1) < 40).any())
 
 

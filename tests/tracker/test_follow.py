@@ -13,7 +13,9 @@ from typer.testing import CliRunner
 from semihand.cli import app
 from semihand.errors import SemihandError
 from semihand.models.registry import PROVENANCE_KEYS, install, remove, rollback, use
-from semihand.tracker import follow, open as opening, run as run_module
+from semihand.tracker import follow
+from semihand.tracker import open as opening
+from semihand.tracker import run as run_module
 from semihand.tracker.follow import Follower, stamp
 from semihand.tracker.run import TrackOptions, track
 from semihand.tracker.types import Frame
@@ -275,8 +277,6 @@ def test_command(world, plant, put, monkeypatch, tmp_path):
     monkeypatch.setattr(opening, "_open_detectors", lambda _: (world, world))
     monkeypatch.setattr(run_module, "open_source", lambda _: Film(world.image, []))
     path = tmp_path / "o.jsonl"
-    result = CliRunner().invoke(
-        app, ["track", "--follow", "--viewer", "none", "--device", "cpu", "--jsonl", str(path)]
-    )
+    result = CliRunner().invoke(app, ["track", "--follow", "--viewer", "none", "--device", "cpu", "--jsonl", str(path)])
     assert result.exit_code == 0, result.output
     assert set(scores([json.loads(line) for line in path.read_text().splitlines()])) == {0.6}

@@ -3,15 +3,7 @@
 import numpy as np
 import pytest
 
-from semihand.tracker.identity import (
-    HandednessVote,
-    Ids,
-    LostHand,
-    Relation,
-    other_side,
-    relation,
-    settle_sides,
-)
+from semihand.tracker.identity import HandednessVote, Ids, LostHand, Relation, other_side, relation, settle_sides
 
 SPREAD = np.stack(np.meshgrid(np.linspace(0, 60, 7), np.linspace(0, 100, 3)), axis=-1).reshape(21, 2)
 

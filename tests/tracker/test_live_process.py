@@ -73,14 +73,10 @@ def model(tmp_path_factory) -> Path:
             helper.make_node("Add", [f"{name}_batch", f"{name}_value"], [name]),
         ]
     crop = helper.make_tensor_value_info("crop", types.UINT8, ["batch", 64, 64, 3])
-    answers = [
-        helper.make_tensor_value_info(name, types.FLOAT, ["batch", *SHAPES[name]]) for name in OUTPUT_NAMES
-    ]
+    answers = [helper.make_tensor_value_info(name, types.FLOAT, ["batch", *SHAPES[name]]) for name in OUTPUT_NAMES]
     graph = helper.make_graph(nodes, "middle", [crop], answers, constants)
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    helper.set_model_props(
-        made, {METADATA_KEY: ModelInfo("middle", 64, 1.6, {}, PRIOR_BONE_LENGTHS).to_json()}
-    )
+    helper.set_model_props(made, {METADATA_KEY: ModelInfo("middle", 64, 1.6, {}, PRIOR_BONE_LENGTHS).to_json()})
     path = tmp_path_factory.mktemp("model") / "middle.onnx"
     onnx.save(made, path)
     return path
@@ -114,9 +110,7 @@ def test_runs_without_torch_numba_and_scipy(model, pictures, tmp_path):
 
 def test_runs_without_a_network(model, pictures, tmp_path):
     out = tmp_path / "out.jsonl"
-    done = run_python(
-        NO_NETWORK + MAIN, "--images", pictures, "--model", model, "--viewer", "none", "--jsonl", out
-    )
+    done = run_python(NO_NETWORK + MAIN, "--images", pictures, "--model", model, "--viewer", "none", "--jsonl", out)
     assert done.returncode == 0, done.stderr
     first, *lines = [json.loads(line) for line in out.read_text().splitlines()]
     assert first["model"]["name"] == "middle" and len(lines) == 2
@@ -135,11 +129,7 @@ def test_help_loads_nothing_heavy():
 def test_an_error_is_one_sentence_and_exit_code_one(pictures):
     done = run_python("from semihand.cli import main\nmain()", "--images", pictures / "none")
     assert done.returncode == 1
-    assert (
-        done.stderr.count("\n") == 1
-        and done.stderr.startswith("semihand: ")
-        and "does not exist" in done.stderr
-    )
+    assert done.stderr.count("\n") == 1 and done.stderr.startswith("semihand: ") and "does not exist" in done.stderr
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's; getrusage would count the parent at the fork")
@@ -203,13 +193,7 @@ def test_a_file_that_may_not_grow_keeps_complete_lines(film, tmp_path):
     limit = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
     out = tmp_path / "out.jsonl"
     done = run_python(
-        limit + PLANTED + "from semihand.cli import main\nmain()",
-        "--video",
-        film,
-        "--viewer",
-        "none",
-        "--jsonl",
-        out,
+        limit + PLANTED + "from semihand.cli import main\nmain()", "--video", film, "--viewer", "none", "--jsonl", out
     )
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith(f"semihand: Writing {out} failed: File too large.")

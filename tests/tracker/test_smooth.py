@@ -93,9 +93,7 @@ def test_scale_makes_parameters_independent_of_resolution():
     signal = np.cumsum(np.random.default_rng(2).normal(size=(40, 21, 2)), axis=0)
     small, large = OneEuro(), OneEuro()
     for index, x in enumerate(signal):
-        assert_allclose(
-            large(5 * x, index / 30, scale=500.0), 5 * small(x, index / 30, scale=100.0), rtol=1e-12
-        )
+        assert_allclose(large(5 * x, index / 30, scale=500.0), 5 * small(x, index / 30, scale=100.0), rtol=1e-12)
 
 
 def test_less_jitter_at_rest():

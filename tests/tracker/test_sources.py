@@ -14,10 +14,10 @@ from numpy.testing import assert_allclose
 
 from semihand.errors import SemihandError
 from semihand.paths import plain_name
+from semihand.picture_file import write_picture
 from semihand.tracker import files as files_module
 from semihand.tracker.camera import to_bgr8
 from semihand.tracker.files import Pictures, VideoFile, natural_key
-from semihand.picture_file import write_picture
 from semihand.tracker.video import VideoSink
 
 PICTURE = np.random.default_rng(0).integers(0, 255, (12, 16, 3), np.uint8)
@@ -40,9 +40,7 @@ def test_video_frames_times_and_rate(tmp_path):
     assert (source.fps, source.count, source.live, source.independent) == (25.0, 20, False, False)
     assert [frame.index for frame in frames] == list(range(20))
     assert_allclose([frame.time for frame in frames], np.arange(20) / 25, atol=1e-6)
-    assert_allclose(
-        [frame.image.mean() for frame in frames], [10 * index % 250 for index in range(20)], atol=4
-    )
+    assert_allclose([frame.image.mean() for frame in frames], [10 * index % 250 for index in range(20)], atol=4)
     assert all(frame.capture_ms > 0 for frame in frames)
     source.close()
     source.close()
@@ -82,11 +80,7 @@ class FakeVideo:
 
     def get(self, prop):
         stamp = self.stamps[max(self.index, 0)] if self.index < len(self.stamps) else 0
-        return {
-            cv2.CAP_PROP_FPS: self.fps,
-            cv2.CAP_PROP_FRAME_COUNT: self.total,
-            cv2.CAP_PROP_POS_MSEC: stamp,
-        }[prop]
+        return {cv2.CAP_PROP_FPS: self.fps, cv2.CAP_PROP_FRAME_COUNT: self.total, cv2.CAP_PROP_POS_MSEC: stamp}[prop]
 
 
 def faked(tmp_path, monkeypatch, *args, **kwargs):
@@ -350,9 +344,7 @@ def test_what_a_folder_leaves_out_is_told_by_kind(tmp_path, monkeypatch, caplog)
     (tmp_path / "y.png").symlink_to(tmp_path / "none")
     source = Pictures(tmp_path)
     assert [frame.name for frame in source.frames()] == ["b.png"]
-    told = (
-        "left out: 2 .heic (pip install pillow-heif), 1 .txt, 1 broken link, 1 file without an ending, 1 folder"
-    )
+    told = "left out: 2 .heic (pip install pillow-heif), 1 .txt, 1 broken link, 1 file without an ending, 1 folder"
     assert source.notes() == [told] and told in caplog.text
     (tmp_path / "b.png").unlink()
     with pytest.raises(SemihandError, match=r"No picture in .*Left out: 2 \.heic \(pip install"):

@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 from semihand.cli import app
 from semihand.errors import SemihandError
 from semihand.models.model_file import WEIGHTS
-from semihand.tracker import open as opening, run as run_module
+from semihand.tracker import open as opening
+from semihand.tracker import run as run_module
 from semihand.tracker.run import TrackOptions, track
 
 RUNNER = CliRunner()
@@ -75,9 +76,7 @@ def test_every_picture_stands_for_itself_but_frames_of_a_film_do_not(models, pla
     command("--images", pictures, "--viewer", "none")
     assert models.calls["detect"] == 3
     models.calls["detect"] = 0
-    result = command(
-        "--images", pictures, "--fps", 30, "--hands", 1, "--viewer", "none", "--jsonl", tmp_path / "o"
-    )
+    result = command("--images", pictures, "--fps", 30, "--hands", 1, "--viewer", "none", "--jsonl", tmp_path / "o")
     assert result.exit_code == 0 and models.calls["detect"] == 1
     assert [line["t"] for line in lines_of(tmp_path / "o")[1:]] == [0.0, 0.0333, 0.1]
 
@@ -86,17 +85,7 @@ def test_known_focal_length_no_smoothing_and_max_frames(models, plant, pictures,
     plant("a", 0.0, 0.1)
     path = tmp_path / "o.jsonl"
     result = command(
-        "--images",
-        pictures,
-        "--f",
-        700,
-        "--no-smooth",
-        "--max-frames",
-        2,
-        "--viewer",
-        "none",
-        "--jsonl",
-        path,
+        "--images", pictures, "--f", 700, "--no-smooth", "--max-frames", 2, "--viewer", "none", "--jsonl", path
     )
     assert result.exit_code == 0 and "2 frames" in result.stderr
     first, *lines = lines_of(path)
@@ -127,11 +116,7 @@ def test_mirror_flips_the_window_and_not_the_video(models, plant, pictures, tmp_
 
     monkeypatch.setattr(run_module, "open_viewer", opened)
     video = tmp_path / "out.avi"
-    track(
-        TrackOptions(
-            images=str(pictures), mirror=True, save_video=str(video), jsonl=str(tmp_path / "o.jsonl")
-        )
-    )
+    track(TrackOptions(images=str(pictures), mirror=True, save_video=str(video), jsonl=str(tmp_path / "o.jsonl")))
     plain = cv2.VideoCapture(str(video)).read()[1]
     # red tells the column: it rises to the right in the world's picture
     assert plain[400, 600, 2] > 200 > plain[400, 40, 2]
@@ -160,7 +145,9 @@ def test_stills_of_pictures_and_of_a_film(models, plant, pictures, tmp_path):
 def test_two_models_stand_side_by_side_in_the_video(models, plant, pictures, tmp_path):
     plant("a", 0.0, 0.1)
     film, lines = tmp_path / "o.avi", tmp_path / "o.jsonl"
-    result = command("--images", pictures, "--viewer", "none", "--compare", "other", "--save-video", film, "--jsonl", lines)
+    result = command(
+        "--images", pictures, "--viewer", "none", "--compare", "other", "--save-video", film, "--jsonl", lines
+    )
     assert result.exit_code == 0, result.output
     shown = cv2.VideoCapture(str(film)).read()[1]
     assert shown.shape[1] > 1.9 * 640 and len(lines_of(lines)) == 4
@@ -177,9 +164,7 @@ def test_the_user_stops_in_the_window(models, plant, pictures, tmp_path, monkeyp
     assert track(TrackOptions(images=str(pictures))).frames == 1
 
 
-def test_a_writer_that_fails_ends_the_run_and_keeps_the_others(
-    models, plant, pictures, tmp_path, monkeypatch
-):
+def test_a_writer_that_fails_ends_the_run_and_keeps_the_others(models, plant, pictures, tmp_path, monkeypatch):
     plant("a", 0.0, 0.1)
     written = []
 
@@ -220,9 +205,7 @@ def test_of_two_errors_the_first_ends_the_run(models, plant, pictures, tmp_path,
 
     monkeypatch.setattr(run_module.CsvWriter, "write", fail)
     monkeypatch.setattr(run_module.NpzWriter, "close", fail)
-    result = command(
-        "--images", pictures, "--viewer", "none", "--csv", tmp_path / "o.csv", "--npz", tmp_path / "o.npz"
-    )
+    result = command("--images", pictures, "--viewer", "none", "--csv", tmp_path / "o.csv", "--npz", tmp_path / "o.npz")
     assert str(result.exception) == "CsvWriter failed."
     assert "NpzWriter failed." in caplog.text
     with pytest.raises(SemihandError, match="NpzWriter failed"):
@@ -264,11 +247,7 @@ def test_wrong_usage(arguments, sentence):
         (None, ["--video", "none.mp4"], "The video .*none.mp4 does not exist"),
         (None, ["--images", "none"], "none does not exist"),
         (lambda here: (here / "empty").mkdir(), ["--images", "empty"], "No picture in"),
-        (
-            lambda here: (here / "a.mp4").write_bytes(b"text"),
-            ["--video", "a.mp4"],
-            "not a video that can be read",
-        ),
+        (lambda here: (here / "a.mp4").write_bytes(b"text"), ["--video", "a.mp4"], "not a video that can be read"),
         (lambda here: (here / "a.mp4").touch(), ["--video", "a.mp4"], "is empty"),
         (lambda here: (here / "a.png").write_bytes(b"text"), ["--images", "a.png"], "None of the 1 pictures"),
     ],

@@ -138,9 +138,7 @@ def test_the_other_hand_is_not_disturbed_by_a_loss(world, plant, tracker):
 
 
 def test_doubtful_frames_are_forgiven_three_times(world, plant):
-    tracker = Tracker(
-        world, world, world, replace(RAW, presence=PresenceConfig(start=0.35, keep=0.25, drop=0.1))
-    )
+    tracker = Tracker(world, world, world, replace(RAW, presence=PresenceConfig(start=0.35, keep=0.25, drop=0.1)))
     hand = plant("a", 0.0, 0.1, presence=0.7)  # the landmark model sees it, but is not sure either
     tracker.step(world.frame())
     hand.sure = 0.2
@@ -349,7 +347,7 @@ def test_the_palm_model_looks_from_all_sides_first_and_from_one_more_in_turn(wor
 
 
 def test_the_landmark_model_is_needed_by_networks_without_verdicts_only(world, plant):
-    hand = plant("a", 0.0, 0.1)
+    plant("a", 0.0, 0.1)
     tracker = Tracker(world, world, world if not world.verdicts else None, RAW)
     hand_seen = [ids(tracker.step(world.frame())) for _ in range(40)]
     assert hand_seen == [[1]] * 40

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 
 from semihand.errors import SemihandError
-from numpy.testing import assert_allclose
 from semihand.tracker import viewer
 from semihand.tracker import window as window_module
 from semihand.tracker.camera import Source

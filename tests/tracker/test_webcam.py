@@ -137,7 +137,9 @@ def test_only_the_newest_picture_is_given_and_time_goes_forward(cameras):
 def test_a_camera_that_takes_long_to_open_is_told_meanwhile(cameras, monkeypatch, caplog):
     told = threading.Event()
     monkeypatch.setattr(find_camera, "SLOW_AFTER", 0.0)
-    monkeypatch.setattr(find_camera.logger, "warning", lambda text, *values: (caplog.records.append(text % values), told.set()))
+    monkeypatch.setattr(
+        find_camera.logger, "warning", lambda text, *values: (caplog.records.append(text % values), told.set())
+    )
 
     def slowly():
         assert told.wait(20), "nothing was said while the camera opened"
@@ -276,10 +278,26 @@ def test_pictures_that_nobody_can_use_end_it_in_a_sentence(cameras):
 @pytest.mark.parametrize(
     "picture,says,short",
     [
-        (lambda number: np.full((48, 64, 3), number % 3, np.uint8), "delivers black pictures.*privacy shutter", "Too dark"),
-        (lambda number: np.full((48, 64, 3), 127, np.uint8), "delivers pictures of one colour.*unplug it", "One colour"),
-        (lambda number: np.full((48, 64, 3), (0, 130, 0), np.uint8), "delivers pictures of one colour.*--width", "One colour"),
-        (lambda number: changing(number)[..., :1].repeat(3, axis=2), "delivers grey pictures, as infrared.*--camera", "Infrared"),
+        (
+            lambda number: np.full((48, 64, 3), number % 3, np.uint8),
+            "delivers black pictures.*privacy shutter",
+            "Too dark",
+        ),
+        (
+            lambda number: np.full((48, 64, 3), 127, np.uint8),
+            "delivers pictures of one colour.*unplug it",
+            "One colour",
+        ),
+        (
+            lambda number: np.full((48, 64, 3), (0, 130, 0), np.uint8),
+            "delivers pictures of one colour.*--width",
+            "One colour",
+        ),
+        (
+            lambda number: changing(number)[..., :1].repeat(3, axis=2),
+            "delivers grey pictures, as infrared.*--camera",
+            "Infrared",
+        ),
         (lambda number: ROOM, "has delivered the same picture for 3 s.*cable", "stands still"),
     ],
 )

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from semihand.train.augment import AugmentConfig, center_transforms, draw_transforms, jitter, prepare, warp
 from semihand.synth.scene import SceneConfig, SceneRenderer
 from semihand.synth.sensor import SensorConfig
+from semihand.train.augment import AugmentConfig, center_transforms, draw_transforms, jitter, prepare, warp
 
 FACTOR = 1.9
 STILL = AugmentConfig(
@@ -60,9 +60,7 @@ def test_plain_crop_magnifies_about_the_middle():
     uv = torch.tensor([[[79.5, 79.5], [79.5 + 10, 79.5 - 20]]])
     image, mask = torch.zeros(1, 3, 160, 160), torch.zeros(1, 1, 80, 80)
     moved = warp(image, mask, uv, center_transforms(1, FACTOR, 0.95, image), 64)[2]
-    assert_close(
-        moved, torch.tensor([[[31.5, 31.5], [31.5 + 8, 31.5 - 16]]])
-    )  # 2 x 64 / 160 grid pixels a pixel
+    assert_close(moved, torch.tensor([[[31.5, 31.5], [31.5 + 8, 31.5 - 16]]]))  # 2 x 64 / 160 grid pixels a pixel
 
 
 @pytest.mark.parametrize("size", [64, 128])
@@ -84,12 +82,7 @@ def rendered():
                          sensor=SensorConfig(strength=0))  # fmt: skip
     sample = SceneRenderer(config, 11).render(0)
     image = torch.from_numpy(sample.image).permute(2, 0, 1)[None].float()
-    return (
-        sample,
-        image,
-        torch.from_numpy(sample.mask)[None, None].float() / 255,
-        torch.from_numpy(sample.uv)[None],
-    )
+    return (sample, image, torch.from_numpy(sample.mask)[None, None].float() / 255, torch.from_numpy(sample.uv)[None])
 
 
 @pytest.mark.parametrize("quarters", [1, 2, 3])

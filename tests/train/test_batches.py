@@ -8,10 +8,10 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from torch.testing import assert_close
 
-from semihand.train.batches import fetch, relative_depth, sample_rows
-from semihand.train.ema import Ema
 from semihand.errors import SemihandError
 from semihand.synth.cache import open_cache, open_caches
+from semihand.train.batches import fetch, relative_depth, sample_rows
+from semihand.train.ema import Ema
 
 CPU = torch.device("cpu")
 

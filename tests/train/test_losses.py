@@ -7,13 +7,22 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from semihand.train.losses import (
-    PAPER_LOSS, LossConfig, Target, concatenate, confidence_loss, heatmap_cross_entropy, mask_loss, masked_mean, pose_distance,
-    supervised_loss, verdict_loss,
-)  # fmt: skip
 from semihand.errors import SemihandError
 from semihand.models.decode import Prediction, cell_centres, decode
 from semihand.models.network import StackMaps
+from semihand.train.losses import (
+    PAPER_LOSS,
+    LossConfig,
+    Target,
+    concatenate,
+    confidence_loss,
+    heatmap_cross_entropy,
+    mask_loss,
+    masked_mean,
+    pose_distance,
+    supervised_loss,
+    verdict_loss,
+)  # fmt: skip
 
 SIZE = 32
 
@@ -33,9 +42,7 @@ def target(batch=2, **changes):
 
 def prediction_at(truth, uv=0.0, depth=0.0, logits=20.0, confidence=None):
     """A prediction that misses the truth by the given amounts."""
-    return Prediction(
-        truth.uv + uv, truth.depth + depth, (truth.mask - 0.5) * 2 * logits, confidence, torch.zeros(0)
-    )
+    return Prediction(truth.uv + uv, truth.depth + depth, (truth.mask - 0.5) * 2 * logits, confidence, torch.zeros(0))
 
 
 def uniform_log_q(truth):
@@ -49,9 +56,7 @@ def confidences(truth, value=0.0):
 def test_eq_2_on_one_joint_by_hand():
     uv, depth = torch.tensor([[[3.0, 4.0]]]), torch.tensor([[0.5]])
     zero_uv, zero_depth = torch.zeros(1, 1, 2), torch.tensor([[0.3]])
-    assert_close(
-        pose_distance(uv, depth, zero_uv, zero_depth, PAPER_LOSS), torch.tensor([[25.0 + 50 * 0.04]])
-    )
+    assert_close(pose_distance(uv, depth, zero_uv, zero_depth, PAPER_LOSS), torch.tensor([[25.0 + 50 * 0.04]]))
     robust = LossConfig(depth_weight=7.0)
     assert_close(pose_distance(uv, depth, zero_uv, zero_depth, robust), torch.tensor([[7.0 + 7 * 0.2]]))
 
@@ -130,9 +135,7 @@ def test_heatmap_term_is_least_for_the_gaussian_at_the_truth():
 
 def test_uniform_heatmap_costs_the_logarithm_of_its_cells():
     uv = 10 + 44 * torch.rand(1, 21, 2)
-    assert_close(
-        heatmap_cross_entropy(uniform_log_q(target(1)), uv), torch.full((1, 21), math.log(SIZE * SIZE))
-    )
+    assert_close(heatmap_cross_entropy(uniform_log_q(target(1)), uv), torch.full((1, 21), math.log(SIZE * SIZE)))
 
 
 def maps(batch=2, requires_grad=True):
@@ -172,9 +175,7 @@ def test_confidence_learns_exp_of_minus_the_error():
     wanted = torch.ones(2, 21)
     wanted[0, 1], wanted[0, 2], wanted[1] = math.exp(-1), math.exp(-2), 0.0
     logits = torch.zeros(2, 21, requires_grad=True)
-    confidence_loss(
-        Prediction(truth.uv + off, truth.depth, truth.mask, logits, torch.zeros(0)), truth
-    ).backward()
+    confidence_loss(Prediction(truth.uv + off, truth.depth, truth.mask, logits, torch.zeros(0)), truth).backward()
     assert_close(logits.grad, (0.5 - wanted) / 42)
 
 
@@ -187,12 +188,8 @@ def test_confidence_sends_no_gradient_into_the_pose():
 
 def test_weights_scale_their_parts():
     truth, raw = target(), maps(requires_grad=False)
-    once = loss_of(
-        raw, truth, LossConfig(pose_weight=1, mask_weight=1, heatmap_weight=1, confidence_weight=1)
-    )[1]
-    thrice = loss_of(
-        raw, truth, LossConfig(pose_weight=3, mask_weight=3, heatmap_weight=3, confidence_weight=3)
-    )[1]
+    once = loss_of(raw, truth, LossConfig(pose_weight=1, mask_weight=1, heatmap_weight=1, confidence_weight=1))[1]
+    thrice = loss_of(raw, truth, LossConfig(pose_weight=3, mask_weight=3, heatmap_weight=3, confidence_weight=3))[1]
     for name in ("pose", "mask", "heatmap", "confidence"):
         assert float(once[name]) > 0
         assert_close(thrice[name], 3 * once[name])
@@ -248,7 +245,10 @@ def test_weights_and_unknown_mask_cells_do_not_teach():
 
 
 def test_parts_of_a_batch_become_one_target():
-    plain, weighed = target(2, known=torch.ones(2, 64, 64)), target(1, known=torch.zeros(1, 64, 64), weight=torch.full((1, 21), 0.5))
+    plain, weighed = (
+        target(2, known=torch.ones(2, 64, 64)),
+        target(1, known=torch.zeros(1, 64, 64), weight=torch.full((1, 21), 0.5)),
+    )
     both = concatenate([plain, weighed])
     assert both.uv.shape == (3, 21, 2) and both.known.mean() == pytest.approx(2 / 3)
     assert_close(both.weight[:, 0], torch.tensor([1.0, 1.0, 0.5]))

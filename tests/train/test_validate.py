@@ -8,11 +8,11 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
+from semihand.models.decode import cell_centres
+from semihand.models.network import Hourglass, StackMaps
 from semihand.train.augment import prepare
 from semihand.train.batches import fetch
 from semihand.train.validate import contact_sheet, errors, predict, score
-from semihand.models.decode import cell_centres
-from semihand.models.network import Hourglass, StackMaps
 
 CPU = torch.device("cpu")
 
@@ -38,9 +38,7 @@ class Oracle:
         weight_u = (1 - (cell_centres(size) - uv[..., :1]).abs() / cell).clamp(min=0)
         weight_v = (1 - (cell_centres(size) - uv[..., 1:]).abs() / cell).clamp(min=0)
         heat = (weight_v[..., :, None] * weight_u[..., None, :] + 1e-20).log()
-        depth = (self.depth[rows] + 3.0)[..., None, None].expand_as(
-            heat
-        )  # any constant: the root's is taken off
+        depth = (self.depth[rows] + 3.0)[..., None, None].expand_as(heat)  # any constant: the root's is taken off
         sure = torch.where(self.present[rows], 4.0, -4.0)[:, None, None, None].expand_as(heat)
         return [StackMaps(heat, depth, (self.mask[rows] - 0.5) * 10, sure)]
 
@@ -54,9 +52,7 @@ def only(row, joint, value, count=40, dims=()):
 
 @pytest.mark.parametrize("crop_factor", [1.9, 1.5])
 def test_truth_scores_zero(pictures, micro, crop_factor):
-    scores, _ = score(
-        Oracle(replace(micro, crop_factor=crop_factor), pictures), pictures, False, CPU, batch=16
-    )
+    scores, _ = score(Oracle(replace(micro, crop_factor=crop_factor), pictures), pictures, False, CPU, batch=16)
     assert_allclose([scores.epe_mm, scores.depth_mm], 0, atol=0.05)
     assert_allclose(scores.nme, 0, atol=2e-4)
     assert scores.mask_iou == 1.0 and scores.empty == 1.0

@@ -13,6 +13,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 from typer.testing import CliRunner
+
 from semihand.adapt.profiles import PAPER, ROBUST
 from semihand.adapt.state import Finetuning
 from semihand.cli import app

@@ -8,7 +8,14 @@ from semihand.evaluate.ablate.settings import Setting, changed, parse_changes, w
 
 
 def test_values_have_the_fields_types():
-    texts = ["view_weight=1", "steps=7", "through_norm=false", "fixed_masks=True", "circles.free_joints=0,5", "circle_layout=fitted"]
+    texts = [
+        "view_weight=1",
+        "steps=7",
+        "through_norm=false",
+        "fixed_masks=True",
+        "circles.free_joints=0,5",
+        "circle_layout=fitted",
+    ]
     assert dict(parse_changes(texts)) == {
         "view_weight": 1.0, "steps": 7, "through_norm": False, "fixed_masks": True, "circles.free_joints": (0, 5),
         "circle_layout": "fitted",

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
-from semihand.adapt.halves import Labels, UnlabelledHalf
 from torch.testing import assert_close
+
+from semihand.adapt.halves import Labels, UnlabelledHalf
 from semihand.adapt.views import ViewConfig
 from semihand.datasets.sequence import read_sequence
 from semihand.errors import SemihandError
@@ -100,7 +101,9 @@ def half(target, config, **labels):
     zeros = torch.zeros(3, 21, 2), torch.zeros(3, 21)
     given = Labels(zeros, zeros, torch.zeros(3), **{"teacher": None, **labels})
     config = replace(config, views=STILL)
-    return UnlabelledHalf.draw(target.crops, np.arange(3), given, 96, config, torch.Generator().manual_seed(0), torch.device("cpu"))
+    return UnlabelledHalf.draw(
+        target.crops, np.arange(3), given, 96, config, torch.Generator().manual_seed(0), torch.device("cpu")
+    )
 
 
 def answers(uv, depth, mask_logits=None):

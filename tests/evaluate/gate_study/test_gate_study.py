@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
+
 from semihand.adapt.frames.crops import MARGIN
 from semihand.adapt.gate.decide import Decision
 from semihand.adapt.views import Poses

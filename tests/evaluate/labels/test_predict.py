@@ -105,7 +105,9 @@ def seen(uv_image, handedness, presence=0.9):
 
 def test_a_finder_looks_at_the_same_picture_once():
     looked = []
-    detector = SimpleNamespace(detect=lambda image, max_hands, views: looked.append(number_of(image)) or [HANDS[number_of(image)]])
+    detector = SimpleNamespace(
+        detect=lambda image, max_hands, views: looked.append(number_of(image)) or [HANDS[number_of(image)]]
+    )
     finder = HandFinder(detector, lambda image, box: seen(box[:, :2], "left"))
     first, other, again = (finder(picture(number)) for number in (1, 2, 1))
     assert looked == [1, 2] and again == first
@@ -138,7 +140,14 @@ def test_a_model_that_sees_hands_itself_needs_no_landmark_model():
         def run(self, crops):
             n = len(crops)
             right = np.tile([0.2, 0.9], n)[:n]  # looked at as a left hand, and as a right one
-            return np.full((n, 21, 2), 31.5), np.zeros((n, 21)), np.zeros((n, 64, 64)), np.ones((n, 21)), np.ones(n), right
+            return (
+                np.full((n, 21, 2), 31.5),
+                np.zeros((n, 21)),
+                np.zeros((n, 64, 64)),
+                np.ones((n, 21)),
+                np.ones(n),
+                right,
+            )
 
     box = HandBox(np.array([100.0, 80.0]), 60.0)
     finder = HandFinder(SimpleNamespace(detect=lambda image, max_hands, views: [box]), None)
@@ -334,7 +343,12 @@ def test_a_set_with_masks_alone_is_measured_by_them(tmp_path, monkeypatch):
 
         def run(self, crops):
             count = len(crops)
-            return Output(np.full((count, 21, 2), 31.5), np.zeros((count, 21)), np.ones((count, 64, 64)), np.full((count, 21), 0.9))
+            return Output(
+                np.full((count, 21, 2), 31.5),
+                np.zeros((count, 21)),
+                np.ones((count, 64, 64)),
+                np.full((count, 21), 0.9),
+            )
 
     result, _ = evaluate(read_sequence(folder), Whole())
     assert result.frames == 1 and result.missed == 0
