@@ -28,7 +28,11 @@ cv2.imshow = lambda title, picture: (shown.add(title), show(title, picture))[1]
 from semihand.cli import main
 if "adapt" in sys.argv:
     from semihand.adapt import run
-    from semihand.adapt.gate import Decision
+    from semihand.adapt.gate.decide import Decision
+    from dataclasses import replace
+    from semihand.record import session
+    record = session.record  # frames are judged by a network that knows hands, not by the one that is to learn
+    session.record = lambda options, *more, **named: record(replace(options, model="lite"), *more, **named)
     run.decide = lambda before, after: Decision(True, "as planted", 0.1, {"a": 1.0})
 try:
     main()

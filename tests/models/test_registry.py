@@ -74,7 +74,7 @@ def test_first_install(put, home):
     assert sure_of("anna") == 0.75
     assert checkpoint_of("anna") == model.checkpoint == model.path.with_suffix(".safetensors")
     assert np.frombuffer(model.checkpoint.read_bytes()[-16:], np.float32).tolist() == [0.75] * 4
-    assert set(available_models()) == {"anna", "lite"}
+    assert set(available_models()) == {"anna", "base", "lite"}
 
 
 def test_record(put):
@@ -127,22 +127,22 @@ def test_rollback_to_a_broken_version_keeps_the_running_one(put):
 
 
 def test_default(put, home):
-    assert default_model() == "lite" and resolve_model(None) == WEIGHTS / "lite.onnx"
+    assert default_model() == "base" and resolve_model(None) == WEIGHTS / "base.onnx"
     put(0.25)
     assert use("anna").default and resolve_model(None) == resolve_model("anna")
     put(0.5)
     assert sure_of(None) == 0.5
     assert use("lite").default and not find("anna").default
     assert resolve_model(None) == WEIGHTS / "lite.onnx"
-    with pytest.raises(SemihandError, match="No model is called 'bob'. Names: anna, lite"):
+    with pytest.raises(SemihandError, match="No model is called 'bob'. Names: anna, base, lite"):
         use("bob")
 
 
-def test_removed_default_falls_back_to_lite(put, home):
+def test_removed_default_falls_back_to_the_released_one(put, home):
     put(0.25), put(0.5, "bob")
     use("anna")
     remove("anna")
-    assert default_model() == "lite" and set(available_models()) == {"bob", "lite"}
+    assert default_model() == "base" and set(available_models()) == {"bob", "base", "lite"}
     assert not list(home.glob("*anna*"))
     with pytest.raises(SemihandError, match="lite comes with semihand and stays. Personal models: bob"):
         remove("lite")
@@ -170,7 +170,7 @@ def test_file_put_there_by_hand_becomes_the_first_version(put, toy_model, toy_we
 def test_file_put_there_by_hand_can_be_removed(toy_model, home):
     toy_model(home / "anna.onnx")
     assert remove("anna") == home / "anna.onnx"
-    assert set(available_models()) == {"lite"}
+    assert set(available_models()) == {"base", "lite"}
 
 
 @pytest.mark.parametrize("name", ["", "a.b", "../a", "a/b", "-a", "a b", "x" * 65, ".a"])
@@ -318,18 +318,18 @@ def test_command(put):
     assert "anna is the default now" in run_cli("use", "anna")
     head, *rows, _, _ = run_cli("list").splitlines()
     assert head.split() == ["name", "kind", "parent", "date", "version", "indicators"]
-    assert rows[0].split()[:2] == ["lite", "released"]
-    assert rows[1].split()[:4] == ["*", "anna", "personal", "lite"]
-    assert rows[1].endswith("2 (2 kept)  view 3 -> 1.5")
+    assert [row.split()[:2] for row in rows[:2]] == [["base", "released"], ["lite", "released"]]
+    assert rows[2].split()[:4] == ["*", "anna", "personal", "lite"]
+    assert rows[2].endswith("2 (2 kept)  view 3 -> 1.5")
     assert "anna is version 1 now" in run_cli("rollback", "anna")
     assert "anna is version 2 now" in run_cli("rollback", "anna", "--to", 2)
     shown = run_cli("show", "anna", "--all")
     assert "* 2 " in shown and '"recording_sha256"' in shown and "view 3 -> 1.5" in shown
-    lite, anna = json.loads(run_cli("list", "--json"))
+    _, lite, anna = json.loads(run_cli("list", "--json"))
     assert (lite["kind"], anna["kind"], anna["versions"], anna["default"]) == ("released", "personal", [1, 2], True)
     assert anna["record"]["provenance"]["parent"] == "lite"
     run_cli("remove", "anna")
-    assert [model.name for model in installed()] == ["lite"]
+    assert [model.name for model in installed()] == ["base", "lite"]
 
 
 def test_show_fits_a_screen(put):

@@ -265,11 +265,13 @@ def test_no_picture_hash_and_no_progress_bar_count_as_our_time(folder, toy_model
     import semihand.tracker.detect as detect
 
     toy, asked = toy_model(tmp_path / "toy.onnx"), []
-    monkeypatch.setattr(detect, "HandDetector", lambda threads: SimpleNamespace(detect=lambda image, most: [None]))
+    monkeypatch.setattr(
+        detect, "HandDetector", lambda threads: SimpleNamespace(detect=lambda image, most, views: [None])
+    )
     seen = SimpleNamespace(uv_image=LABEL, handedness="left", presence=1.0)
     monkeypatch.setattr(detect, "HandLandmarker", lambda threads: lambda image, box: asked.append(1) or seen)
     ours = peer_table._ours(str(toy), "toy", "detector")
-    monkeypatch.setattr(predicting, "tqdm", None)
+    monkeypatch.setattr(predicting, "Progress", None)
     monkeypatch.setattr(predicting, "hashlib", None)
     frame = read_sequence(folder).frames[0]
     for _ in range(2):
