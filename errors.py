@@ -47,7 +47,7 @@ def sentence_of(error: BaseException) -> str | None:
         return "There is not enough memory for this. Close other programs, or ask for less."
     if isinstance(error, OSError) and error.strerror:
         file = f"{error.filename}: " if error.filename is not None else ""
-        return f"{file}{error.strerror}. {_NEXT_STEPS.get(error.errno, 'Check the path.')}"
+        return f"{file}{error.strerror}. {_NEXT_STEPS.get(error.errno or 0, 'Check the path.')}"
     return None
 
 

@@ -268,7 +268,7 @@ def test_no_picture_hash_and_no_progress_bar_count_as_our_time(folder, toy_model
     monkeypatch.setattr(
         detect, "HandDetector", lambda threads: SimpleNamespace(detect=lambda image, most, views: [None])
     )
-    seen = SimpleNamespace(uv_image=LABEL, handedness="left", presence=1.0)
+    seen = SimpleNamespace(uv_image=LABEL, handedness="left", handedness_score=0.9, presence=1.0)
     monkeypatch.setattr(detect, "HandLandmarker", lambda threads: lambda image, box: asked.append(1) or seen)
     ours = peer_table._ours(str(toy), "toy", "detector")
     monkeypatch.setattr(predicting, "Progress", None)
