@@ -7,9 +7,21 @@ import importlib
 import sys
 
 #: Packages that commands need, by the name by which they are imported, and what installs them.
-LIVE_PACKAGES: dict[str, str] = {"numpy": "numpy", "cv2": "opencv-python", "onnxruntime": "onnxruntime", "tqdm": "tqdm"}
+LIVE_PACKAGES: dict[str, str] = {
+    "numpy": "numpy",
+    "cv2": "opencv-python",
+    "onnxruntime": "onnxruntime",
+    "tqdm": "tqdm",
+    "PIL": "pillow",
+}
 #: What a half-removed package lacks.
-_PROBES = {"numpy": "ndarray", "cv2": "VideoCapture", "onnxruntime": "InferenceSession", "tqdm": "tqdm"}
+_PROBES = {
+    "numpy": "ndarray",
+    "cv2": "VideoCapture",
+    "onnxruntime": "InferenceSession",
+    "tqdm": "tqdm",
+    "PIL": "__version__",
+}
 #: Packages that tracking does not need, and the extras that bring them.
 EXTRAS = dict.fromkeys(("torch", "onnx", "safetensors", "tensorboard", "scipy"), "train")
 EXTRAS |= {"numba": "synth", "matplotlib": "report"}
