@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -11,10 +13,10 @@ import numpy as np
 
 from .errors import SemihandError
 from .paths import shown
-from .tracker.camera import to_bgr8
-from .tracker.find_camera import quiet_opencv
 
 logger = logging.getLogger(__name__)
+
+_AV_LOG_QUIET = -8
 
 #: The pictures of iPhones; pillow-heif reads them.
 HEIC_SUFFIXES = (".heic", ".heif")
@@ -121,3 +123,35 @@ def _read_heic(path: Path) -> np.ndarray | None:
     except (OSError, ValueError, RuntimeError, EOFError) as error:
         logger.debug("%s: %s", path, error)
         return None
+
+
+def to_bgr8(image: np.ndarray) -> np.ndarray:
+    """Any picture as (H, W, 3) uint8 BGR: grey (H, W) or (H, W, 1), alpha (H, W, 4) dropped, 16 bits, floats in [0, 1].
+
+    A picture that already is comes back as it is, without a copy. Raises ValueError on other shapes and types.
+    """
+    if image.dtype == np.uint16:
+        image = (image >> 8).astype(np.uint8)
+    elif image.dtype.kind == "f":
+        image = np.rint(np.clip(np.nan_to_num(image), 0, 1) * 255).astype(np.uint8)
+    if image.dtype != np.uint8 or image.ndim not in (2, 3) or 0 in image.shape:
+        raise ValueError(f"Expected a grey or colour picture, got shape {image.shape}, {image.dtype}.")
+    channels = 1 if image.ndim == 2 else image.shape[2]
+    if channels == 3:
+        return image
+    conversions = {1: cv2.COLOR_GRAY2BGR, 4: cv2.COLOR_BGRA2BGR}
+    if channels not in conversions:
+        raise ValueError(f"Expected 1, 3 or 4 channels, got {channels}.")
+    return cv2.cvtColor(image, conversions[channels])
+
+
+@contextmanager
+def quiet_opencv() -> Iterator[None]:
+    """OpenCV and FFmpeg do not report in their own words what is told in ours."""
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", str(_AV_LOG_QUIET))
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        cv2.utils.logging.setLogLevel(level)

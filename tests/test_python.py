@@ -87,10 +87,10 @@ def python_blocks(text):
 
 
 def test_the_package_text_runs(planted, capsys):
-    lines = [line[4:] for line in semihand.__doc__.splitlines() if line.startswith("    ")]
+    lines = semihand.__doc__.strip().splitlines()[2:]
     exec("\n".join(lines), {})
     told = capsys.readouterr().out.splitlines()
-    assert len(lines) <= 8 and len(told) == 20
+    assert len(lines) <= 6 and len(told) == 20
     assert re.fullmatch(r"right \[.*\] m, pinch 1\.00, \[.*\] degrees", told[0])
 
 
@@ -204,6 +204,19 @@ def test_cameras_by_number(monkeypatch):
     assert semihand.open_source().index == 0
     asked = semihand.open_source("2", width=1280, height=720)
     assert (asked.index, asked.width, asked.height, asked.fps) == (2, 1280, 720, 30.0)
+
+
+def test_cameras_by_name_path_and_address(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(opening, "Webcam", lambda config: config)
+    monkeypatch.setattr(opening, "camera_names", lambda: {2: "Logitech C920"})
+    for wanted in (None, "logitech", "/dev/v4l/by-id/x", "rtsp://10.0.0.7/live"):
+        assert semihand.open_source(wanted, fps=15).index == wanted
+    (tmp_path / "logitech").mkdir()
+    with pytest.raises(SemihandError):
+        semihand.open_source("logitech")  # a folder of that name, without pictures
+    with pytest.raises(SemihandError, match="does not exist"):
+        semihand.open_source("sony")
 
 
 def test_pictures_that_stand_for_themselves_are_tracked_each_by_itself(planted):

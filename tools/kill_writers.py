@@ -24,10 +24,10 @@ import cv2
 import numpy as np
 
 from semihand.errors import SemihandError
+from semihand.outputs.files import JsonlWriter, NpzWriter
 from semihand.record.recording import RecordingHeader, read_recording
 from semihand.record.writer import RecordingWriter
 from semihand.tracker.detect import LandmarkResult
-from semihand.tracker.output import JsonlWriter, NpzWriter
 from semihand.tracker.types import Frame
 
 HEADER = RecordingHeader("r", "2026-01-01T00:00:00+00:00", "camera 0", 320, 240, 30.0, True)

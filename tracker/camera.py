@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import SemihandError
 from ..paths import without_password
+from ..picture_file import to_bgr8
 from .find_camera import camera_names, find_again, open_camera
 from .types import Frame
 from .watch import PictureWatch
@@ -253,23 +254,3 @@ def _fourcc(capture: cv2.VideoCapture) -> str:
 
 def _positive(value: float) -> float:
     return value if np.isfinite(value) and value > 0 else 0.0
-
-
-def to_bgr8(image: np.ndarray) -> np.ndarray:
-    """Any picture as (H, W, 3) uint8 BGR: grey (H, W) or (H, W, 1), alpha (H, W, 4) dropped, 16 bits, floats in [0, 1].
-
-    A picture that already is comes back as it is, without a copy. Raises ValueError on other shapes and types.
-    """
-    if image.dtype == np.uint16:
-        image = (image >> 8).astype(np.uint8)
-    elif image.dtype.kind == "f":
-        image = np.rint(np.clip(np.nan_to_num(image), 0, 1) * 255).astype(np.uint8)
-    if image.dtype != np.uint8 or image.ndim not in (2, 3) or 0 in image.shape:
-        raise ValueError(f"Expected a grey or colour picture, got shape {image.shape}, {image.dtype}.")
-    channels = 1 if image.ndim == 2 else image.shape[2]
-    if channels == 3:
-        return image
-    conversions = {1: cv2.COLOR_GRAY2BGR, 4: cv2.COLOR_BGRA2BGR}
-    if channels not in conversions:
-        raise ValueError(f"Expected 1, 3 or 4 channels, got {channels}.")
-    return cv2.cvtColor(image, conversions[channels])

@@ -17,9 +17,8 @@ import numpy as np
 
 from ..errors import SemihandError
 from ..paths import is_address, plain_name, shown, why_not_there, without_password
-from ..picture_file import HEIC_SUFFIXES, PICTURE_SUFFIXES, heic_readable, read_animation, read_picture
+from ..picture_file import HEIC_SUFFIXES, PICTURE_SUFFIXES, heic_readable, quiet_opencv, read_animation, read_picture
 from .camera import Source
-from .find_camera import quiet_opencv
 from .types import Frame
 
 logger = logging.getLogger(__name__)

@@ -15,6 +15,7 @@ import cv2
 
 from ..errors import SemihandError
 from ..paths import is_address, shown, without_password
+from ..picture_file import quiet_opencv
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +23,6 @@ logger = logging.getLogger(__name__)
 SLOW_AFTER = 3.0
 _BACKENDS = {"linux": cv2.CAP_V4L2, "win32": cv2.CAP_DSHOW, "darwin": cv2.CAP_AVFOUNDATION}
 _MAX_PROBED = 8
-_AV_LOG_QUIET = -8
 _DEVICES = Path("/dev")
 _NAMES = Path("/sys/class/video4linux")
 _NETWORK_TIMEOUT_MS = 4000
@@ -147,15 +147,3 @@ def _advice(found: list[int]) -> str:
 def _quiet_capture(index: int, backend: int) -> cv2.VideoCapture:
     with quiet_opencv():
         return cv2.VideoCapture(index, backend)
-
-
-@contextmanager
-def quiet_opencv() -> Iterator[None]:
-    """OpenCV and FFmpeg do not report in their own words what is told in ours."""
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", str(_AV_LOG_QUIET))
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    try:
-        yield
-    finally:
-        cv2.utils.logging.setLogLevel(level)

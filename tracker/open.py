@@ -15,10 +15,14 @@ import numpy as np
 
 from ..kinematics.hand import Hand, Motion
 from ..models.model_file import open_model
-from .camera import CameraConfig, Source, Webcam, to_bgr8
+from ..models.verify import check_runs
+from ..paths import is_address
+from ..picture_file import to_bgr8
+from .camera import CameraConfig, Source, Webcam
 from .estimate import Network
 from .files import PICTURE_SUFFIXES, Pictures, VideoFile
 from .find import Detector
+from .find_camera import camera_names
 from .observe import Landmarker, warm_up
 from .pipeline import Tracker, TrackerConfig
 from .smooth import SmoothConfig
@@ -49,11 +53,10 @@ def open_networks(
 
 
 def open_warm_model(model: str | None, device: str = "auto", hands: int = 2, threads: int | None = None) -> Network:
-    """The model alone, as `open_networks` opens it."""
+    """The model alone, as `open_networks` opens it. Raises SemihandError too where its answers are of no use."""
     network = open_model(model, device, threads)
-    size = network.info.input_size
     for batch in range(1, hands + 1):  # the first run of a batch size is slow
-        network.run(np.zeros((batch, size, size, 3), np.uint8))
+        check_runs(network, batch)
     return network
 
 
@@ -133,18 +136,43 @@ class HandTracker(Tracker):
         self.close()
 
 
-def open_source(
-    source: int | str | Path = 0, *, width: int | None = None, height: int | None = None, fps: float | None = None
+def open_camera(
+    camera: int | str | None = None, *, width: int | None = None, height: int | None = None, fps: float | None = None
 ) -> Source:
-    """A camera by number (2 or "2"), a video file, a folder of pictures or one picture. Close it, or use it in a `with`.
+    """A camera as `CameraConfig.index` names it: a number, a device's path, part of a name, an address, None for the first.
 
+    width, height and fps: what is asked of it, which delivers what it can. Raises SemihandError when it does not open.
+    """
+    asked = {"width": width, "height": height, "fps": fps}
+    return Webcam(CameraConfig(camera, **{name: value for name, value in asked.items() if value is not None}))
+
+
+def open_source(
+    source: int | str | Path | None = 0,
+    *,
+    width: int | None = None,
+    height: int | None = None,
+    fps: float | None = None,
+) -> Source:
+    """A camera, a video file, a folder of pictures or one picture. Close it, or use it in a `with`.
+
+    A camera: a number (2 or "2"), a device's path, part of its name where no file is called so, an address (rtsp://...),
+    or None for the first one that opens.
     width, height and fps are asked of a camera, which delivers what it can; with pictures, fps says that they are frames
     filmed at that rate, else each stands for itself. Raises SemihandError when it does not open.
     """
-    if isinstance(source, int) or (isinstance(source, str) and source.isdecimal()):
-        asked = {"index": int(source), "width": width, "height": height, "fps": fps}
-        return Webcam(CameraConfig(**{name: value for name, value in asked.items() if value is not None}))
+    if isinstance(source, str) and source.isdecimal():
+        source = int(source)
+    if source is None or isinstance(source, int) or (isinstance(source, str) and _is_camera(source)):
+        return open_camera(source, width=width, height=height, fps=fps)
     path = Path(source)
     if path.is_dir() or path.suffix.lower() in PICTURE_SUFFIXES:
         return Pictures(path, fps)
     return VideoFile(path)
+
+
+def _is_camera(text: str) -> bool:
+    """Whether a text is a camera's address or device, or part of the name of one here and no file."""
+    if is_address(text) or text.startswith(("/dev/video", "/dev/v4l/")):
+        return True
+    return not Path(text).exists() and any(text.lower() in name.lower() for name in camera_names().values())

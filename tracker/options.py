@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
+from glob import glob
 from pathlib import Path
 
 from ..outputs.live import LiveOptions
@@ -94,10 +95,11 @@ class TrackOptions:
                 f"--save-video {self.save_video}: known endings are {known}. For pictures: --save-images DIR."
             )
         inputs = [self.images] if isinstance(self.images, str) else [*(self.images or ())]
-        if self.save_images and any(_same_folder(self.save_images, pictures) for pictures in inputs):
-            raise ValueError(
-                f"--save-images {shown(self.save_images)} would overwrite the input {shown(inputs[0])}. Name another folder."
-            )
+        for pictures in inputs if self.save_images else ():
+            if _same_folder(self.save_images, pictures):
+                raise ValueError(
+                    f"--save-images {shown(self.save_images)} would overwrite the input {shown(pictures)}. Name another folder."
+                )
         used = [(path, f"the input {shown(path)}") for path in (self.video, *inputs) if path]
         for option in ("save_video", "jsonl", "csv", "npz"):
             path = getattr(self, option)
@@ -111,9 +113,12 @@ class TrackOptions:
 
 
 def _same_folder(folder: str, pictures: str) -> bool:
-    """Whether `folder` is that of the pictures, or of the one picture."""
-    path = Path(pictures).resolve()
-    return Path(folder).resolve() in (path, path.parent if path.is_file() else path)
+    """Whether `folder` is that of the pictures, of the one picture, or of one that a pattern stands for."""
+    path = Path(pictures)
+    files = [path] if path.exists() else map(Path, glob(pictures))
+    return any(
+        same_file(folder, where) for one in (path, *files) for where in (one, one.parent if one.is_file() else one)
+    )
 
 
 def check_limits(options) -> None:

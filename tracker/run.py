@@ -102,18 +102,11 @@ def open_source(options: TrackOptions) -> Source:
         return VideoFile(options.video)
     if options.images is not None:
         return Pictures(options.images, options.fps)
-    return opening.open_source(
-        0 if options.camera is None else options.camera, width=options.width, height=options.height, fps=options.fps
-    )
+    return opening.open_camera(options.camera, width=options.width, height=options.height, fps=options.fps)
 
 
 def _open_newer(options: TrackOptions, path: Path):
-    from ..models.verify import check_runs
-
-    model = opening.open_warm_model(str(path), options.device, options.hands, options.threads)
-    for batch in (options.hands, 1):
-        check_runs(model, batch)
-    return model
+    return opening.open_warm_model(str(path), options.device, options.hands, options.threads)
 
 
 class _Run:
@@ -202,7 +195,8 @@ class _Run:
         """Into window, video and pictures, the hands of all models. False when the user wants to stop."""
         names = [tracker.model.info.name for tracker in (self._tracker, *self._compared)]
         fps = 0.0 if self._source.independent else self._fps
-        scene = Scene(frame.image, hands, names, fps, self._source.latency_ms(frame) or total_ms)
+        latency = self._source.latency_ms(frame) or total_ms
+        scene = Scene(frame.image, hands, names, fps, latency, self._source.trouble)
         if self._video:
             self._video.write(scene.picture(look=self._look), frame.time)
         if self._stills:

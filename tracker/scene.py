@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
+from .banner import write_banner
 from .draw import Look, draw
 from .text import WHITE, text_size, write
 from .types import HandPose
@@ -22,7 +23,7 @@ _DARK, _RED = (40, 40, 40), (80, 80, 255)
 class Scene:
     """image (H, W, 3) BGR; hands: of every model, in the order of `names`; the first model is the one in use.
 
-    fps, latency_ms: of the first model, written where above 0.
+    fps, latency_ms: of the first model, written where above 0. trouble: what is wrong with the camera, if anything.
     """
 
     image: np.ndarray
@@ -30,6 +31,7 @@ class Scene:
     names: Sequence[str] = ("",)
     fps: float = 0.0
     latency_ms: float = 0.0
+    trouble: str = ""
     _drawn: dict[tuple, np.ndarray] = field(default_factory=dict, repr=False)
 
     def picture(self, mirror: bool = False, look: Look = Look(), compare: bool = True) -> np.ndarray:
@@ -40,6 +42,8 @@ class Scene:
         wanted = (mirror, look, compare and len(self.hands) > 1)
         if wanted not in self._drawn:
             self._drawn[wanted] = self._draw(*wanted)
+            if self.trouble:
+                write_banner(self._drawn[wanted], self.trouble)
         return self._drawn[wanted]
 
     def _draw(self, mirror: bool, look: Look, compare: bool) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import SemihandError
 from ..paths import plain_name, shown
-from .find_camera import quiet_opencv
+from ..picture_file import quiet_opencv
 
 logger = logging.getLogger(__name__)
 

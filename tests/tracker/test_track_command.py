@@ -224,6 +224,7 @@ def test_of_two_errors_the_first_ends_the_run(models, plant, pictures, tmp_path,
         (["--save-video", "out.gif"], "known endings are .mp4"),
         (["--save-video", "x.jpg"], "For pictures: --save-images DIR"),
         (["--images", "a", "--save-images", "./a"], "--save-images ./a would overwrite the input a"),
+        (["--images", "b", "a", "--save-images", "./a"], "--save-images ./a would overwrite the input a"),
         (["--show", "wings"], "--show wings is unknown"),
         (["--video", "a.mp4", "--save-video", "./a.mp4"], "would overwrite the input a.mp4"),
         (["--jsonl", "a", "--csv", "./a"], "--csv ./a would overwrite --jsonl"),
@@ -314,3 +315,30 @@ def test_help_shows_examples_and_every_option():
                    "--height", "--fps"):  # fmt: skip
         assert f"{option} " in text
     assert "semihand track --video in.mp4 --save-video out.mp4 --jsonl out.jsonl --viewer none" in text
+
+
+@pytest.mark.parametrize("pattern", ["*.png", "../pictures/?.png", "1.png"])
+def test_the_pictures_of_a_pattern_are_not_written_over(pictures, pattern):
+    before = {path.name: path.read_bytes() for path in pictures.iterdir()}
+    result = command("--images", pictures / pattern, "--save-images", pictures, "--viewer", "none")
+    assert result.exit_code == 2 and "would overwrite the input" in " ".join(result.stderr.replace("│", " ").split())
+    assert {path.name: path.read_bytes() for path in pictures.iterdir()} == before
+
+
+@pytest.mark.parametrize("given,wanted", [("2", 2), ("logi", "logi"), ("rtsp://a/b", "rtsp://a/b"), (None, None)])
+def test_a_camera_reaches_the_webcam_as_it_was_named(monkeypatch, given, wanted):
+    asked = []
+
+    def webcam(config):
+        asked.append(config.index)
+        raise SemihandError("no camera here")
+
+    monkeypatch.setattr(opening, "Webcam", webcam)
+    monkeypatch.setattr(opening, "HandTracker", lambda *_, **__: FakeTracker())
+    result = command(*(["--camera", given] if given else []), "--viewer", "none")
+    assert result.exit_code == 1 and asked == [wanted]
+
+
+class FakeTracker:
+    def close(self):
+        pass

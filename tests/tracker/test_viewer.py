@@ -352,3 +352,12 @@ def test_rerun_is_started_without_usage_reports(monkeypatch):
     assert "hands/2_left" in calls
     opened.close()
     assert isinstance(opened, RerunViewer)
+
+
+def test_what_is_wrong_with_the_camera_stands_over_the_picture():
+    plain, told = (Scene(IMAGE, [[], []], ("a", "b"), trouble=words) for words in ("", "Too dark"))
+    for compare in (False, True):
+        one, other = plain.picture(compare=compare), told.picture(compare=compare)
+        middle = one.shape[0] // 2
+        assert (one[middle] != other[middle]).any() and (one[:8] == other[:8]).all()
+        assert told.picture(compare=compare) is other
