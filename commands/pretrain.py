@@ -29,10 +29,11 @@ def pretrain(
     decay: Annotated[float, number(0.01, 1, help="Share of the budget in which the stable rate goes down.")] = 0.25,
     validate_every: Annotated[float, number(0.01, 1e6, metavar="MINUTES", help="How often to validate and save.")] = 4.0,
     device: Annotated[str, typer.Option(help="auto, cuda or cpu.")] = "auto",
-    fp32: Annotated[bool, typer.Option("--fp32", help="Without bfloat16.")] = False,
+    fp32: Annotated[bool, typer.Option("--fp32", help="Without bfloat16, which is otherwise taken where it is faster.")] = False,
     seed: Annotated[int, seed_option("Seed of weights and order.")] = 0,
     train_size: Annotated[int | None, number(32, 4096, help="Feed pictures of this size [default: the network's]. Begin small, --resume larger: the coarse part is learned faster.")] = None,
     init: Annotated[Path | None, typer.Option(metavar="FILE", help="Start from this checkpoint.")] = None,
+    rendering: Annotated[bool, typer.Option("--rendering", help="Pictures may still be being rendered: begin with those that are there (GPU).")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's last saved state.")] = False,
 ) -> None:  # fmt: skip
     """Train a network on synthetic hands and on many people's, from nothing or from a checkpoint. Works under torchrun.
@@ -52,12 +53,12 @@ def pretrain(
     from ..train.losses import PAPER_LOSS, LossConfig
 
     config = PretrainConfig(
-        samples=samples, minutes=minutes, batch=batch, rate=rate, schedule=schedule, seed=seed, bf16=not fp32,
+        samples=samples, minutes=minutes, batch=batch, rate=rate, schedule=schedule, seed=seed, bf16=False if fp32 else None,
         train_size=train_size, validate_every_s=60 * validate_every, people=people, decay=decay, thaw=thaw,
         encoder_rate=encoder_rate, loss=PAPER_LOSS if loss == "paper" else LossConfig(),
     )  # fmt: skip
     run = Pretraining(
-        out, {"base": BASE, "lite": LITE, "paper": PAPER}[network], config, open_caches(pictures), open_cache(validation), device,
+        out, {"base": BASE, "lite": LITE, "paper": PAPER}[network], config, open_caches(pictures, rendering), open_cache(validation), device,
         init, open_pool(pool) if pool else None, load_pictures(backgrounds) if backgrounds else None,
     )  # fmt: skip
     if resume:
@@ -71,6 +72,7 @@ def pool(
     hold_out: Annotated[list[str], typer.Option(metavar="SOURCE", help="A frame's `gesture` (its source) that is never trained on; give the option again for more.")] = [],  # noqa: B006
     network: Annotated[Path | None, typer.Option(metavar="FILE", help="Lay this network's answers over the landmark model's labels (.safetensors).")] = None,
     share: Annotated[float, number(0, 1, help="Of the network in the labels; 1: it alone.")] = 0.5,
+    device: Annotated[str, typer.Option(help="auto, cuda or cpu.")] = "auto",
 ) -> None:  # fmt: skip
     """Cut many people's hands out of unlabelled pictures and label them with models, for `semihand pretrain --pool`.
 
@@ -80,13 +82,14 @@ def pool(
       semihand pool --out cache/people --network runs/base/base.safetensors     # labels anew, with masks
     """
     from ..pretrain.pool import build_pool, open_pool, refine_pool
+    from ..train.process import Process
 
     if data is not None:
         made = build_pool(data, out, tuple(hold_out))
     else:
         made = open_pool(out)
     if network is not None:
-        made = refine_pool(out, network, share)
+        made = refine_pool(out, network, share, Process.join(device).device)
     typer.echo(f"{len(made.image)} crops in {out}, {len(made.rows)} of them to train on")
 
 

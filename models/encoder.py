@@ -49,7 +49,9 @@ class Layer(nn.Module):
 
     def _depthwise(self, x: Tensor) -> Tensor:
         """In float32 under autocast: on CPUs a depthwise convolution's backward pass in bfloat16 is far slower."""
-        with torch.autocast(x.device.type, enabled=False):
+        if x.device.type != "cpu":
+            return self.conv(x)
+        with torch.autocast("cpu", enabled=False):
             return self.conv(x.float())
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,7 @@ from ..models.camera import GRID
 from ..models.checkpoint import atomic_file, load_checkpoint
 from ..models.decode import decode
 from ..models.network import Hourglass, normalise
-from ..train.augment import AugmentConfig, center_transforms, draw_transforms, warp
+from ..train.augment import AugmentConfig, center_transforms, draw_transforms, prepare, warp
 
 log = logging.getLogger(__name__)
 
@@ -40,13 +40,15 @@ CROP_FACTOR, SIZE = 1.4 * WIDE_GRID / GRID, 252
 DRAWS, VIEWS = 8, 8
 VIEW = AugmentConfig(crop_factor=(1.15, 1.55), turn=0.3, any_turn=0.0, shift=0.06)
 LABELS = ("uv", "depth", "weight")
+ARRAYS = ("image", *LABELS, "mask", "known")
 #: A label that lies so many typical distances from the network's answer counts half.
 TOLERANCE = 3.0
 
 
 @dataclass(frozen=True)
 class Pool:
-    """Memory-mapped arrays of a pool; see the module's text. rows: those that are trained on."""
+    """Memory-mapped arrays of a pool, or tensors on a GPU; see the module's text. rows: those that are trained on; held:
+    those of held-out sources."""
 
     folder: Path
     image: np.ndarray
@@ -56,14 +58,25 @@ class Pool:
     mask: np.ndarray
     known: np.ndarray
     rows: np.ndarray
+    held: np.ndarray
     provenance: dict
 
     def draw(self, count: int, rng: np.random.Generator) -> dict[str, torch.Tensor]:
         """`count` different crops in the form that `augment.prepare` takes."""
         rows = np.sort(rng.choice(self.rows, min(count, len(self.rows)), replace=False))
-        names = ("image", "uv", "depth", "weight", "mask", "known")
-        batch = {name: torch.from_numpy(np.array(getattr(self, name)[rows])) for name in names}
-        return batch | {"present": torch.ones(len(rows), dtype=torch.bool)}
+        return self._at(rows)
+
+    def _at(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
+        if isinstance(self.image, torch.Tensor):
+            rows = torch.from_numpy(rows).to(self.image.device)
+            batch = {name: getattr(self, name)[rows] for name in ARRAYS}
+        else:
+            batch = {name: torch.from_numpy(np.array(getattr(self, name)[rows])) for name in ARRAYS}
+        return batch | {"present": torch.ones(len(rows), dtype=torch.bool, device=batch["image"].device)}
+
+    def to(self, device) -> Pool:
+        """The same pool in a device's memory."""
+        return replace(self, **{name: torch.from_numpy(np.array(getattr(self, name))).to(device) for name in ARRAYS})
 
 
 def build_pool(data, out, hold_out: tuple[str, ...] = (), observer: LandmarkObserver | None = None) -> Pool:
@@ -111,17 +124,17 @@ def open_pool(folder) -> Pool:
     folder = Path(folder)
     if not (folder / "pool.json").is_file():
         raise SemihandError(f"{folder} holds no labelled crops (pool.json is missing). Run `semihand pool` first.")
-    names = ("image", *LABELS, "mask", "known")
     try:
         record = json.loads((folder / "pool.json").read_text())
-        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in names}
+        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
         held = np.load(folder / "held.npy")
     except (OSError, ValueError) as error:
         raise SemihandError(f"{folder} is damaged ({error}). Delete it and run `semihand pool` again.") from error
-    rows = np.flatnonzero(~held & (arrays["weight"].mean(axis=1) > 0.3))
+    labelled = arrays["weight"].mean(axis=1) > 0.3
+    rows = np.flatnonzero(~held & labelled)
     if not len(rows):
         raise SemihandError(f"No crop in {folder} has a label to train on. Hold out fewer sources.")
-    return Pool(folder, **arrays, rows=rows, provenance=record)
+    return Pool(folder, **arrays, rows=rows, held=np.flatnonzero(held & labelled), provenance=record)
 
 
 def refine_pool(folder, checkpoint, share: float = 0.5, device="cpu") -> Pool:
@@ -147,6 +160,25 @@ def refine_pool(folder, checkpoint, share: float = 0.5, device="cpu") -> Pool:
     }
     _write(pool.folder, arrays, pool.provenance | {"network": Path(checkpoint).name, "share": share})
     return open_pool(folder)
+
+
+@torch.no_grad()
+def agreement(network: Hourglass, pool: Pool, device, batch: int = 64) -> float:
+    """Mean distance of a network's joints from the landmark model's on the held-out people, over the hand's box.
+
+    Plain crops; nobody's labels have a part. It tells how well the network sees people that it was not trained on.
+    """
+    marks = np.load(pool.folder / "marks_uv.npy")
+    network.eval()
+    errors = []
+    for rows in np.array_split(pool.held, -(-len(pool.held) // batch)):
+        taken = {name: tensor.to(device) for name, tensor in pool._at(rows).items()}
+        taken["uv"] = torch.from_numpy(marks[rows]).to(device)
+        image, target = prepare(taken, CROP_FACTOR, network.config.input_size, None, network.config.crop_factor)
+        answer = decode(network(normalise(image).contiguous(memory_format=torch.channels_last))[-1])
+        side = (target.uv.amax(1) - target.uv.amin(1)).amax(-1)
+        errors.append(((answer.uv - target.uv).norm(dim=-1).mean(1) / side).cpu().numpy())
+    return float(np.concatenate(errors).mean())
 
 
 @torch.no_grad()

@@ -39,15 +39,18 @@ from ..models.network import Hourglass, NetworkConfig, normalise
 from ..synth.background import window
 from ..synth.cache import Cache
 from ..train.augment import VERDICT_AUGMENT, AugmentConfig, prepare
-from ..train.batches import fetch, sample_rows
+from ..train.batches import OnDevice, fetch, sample_rows
 from ..train.ema import Ema
 from ..train.logs import append_csv
 from ..train.losses import LossConfig, Target, concatenate, supervised_loss
 from ..train.process import Process
 from ..train.validate import Scores, contact_sheet, score
-from .pool import CROP_FACTOR, Pool
+from .pool import CROP_FACTOR, Pool, agreement
 
 log = logging.getLogger(__name__)
+
+#: Parts of pictures without a hand that are cut at the start.
+PLACES = 1024
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class PretrainConfig:
     training can be prolonged (--resume goes on before the way down); "steps" as in the paper (a tenth of the rate at
     60 % and again at 90 %). people: share of the batch from a pool of unlabelled pictures. empty: share of the batch
     that is a background without any hand. thaw: first layer of a landmark encoder that is trained, at encoder_rate
-    (None: none).
+    (None: none). bf16: None measures at the start whether it is faster than float32.
     """
 
     samples: int | None = None
@@ -71,7 +74,7 @@ class PretrainConfig:
     schedule: str = "cosine"
     ema: float = 0.998
     clip: float = 5.0
-    bf16: bool = True
+    bf16: bool | None = True
     decay: float = 0.25
     people: float = 0.5
     empty: float = 0.05
@@ -169,22 +172,31 @@ class Pretraining:
 
     def __init__(self, folder, network: NetworkConfig, config: PretrainConfig, cache: Cache, validation: Cache,
                  device: str = "auto", init=None, pool: Pool | None = None, backgrounds: list | None = None):  # fmt: skip
-        """pool: people's pictures, half of every batch. backgrounds: RGB pictures without hands, some of every batch."""
+        """pool: people's pictures, a share of every batch. backgrounds: RGB pictures without hands, some of every batch.
+        On a GPU all pictures lie in its memory, and the cache may still be being rendered."""
         self.folder, self.config, self.cache, self.validation = Path(folder), config, cache, validation
-        self.pool, self.backgrounds = pool, backgrounds or []
         self.process = Process.join(device)
-        _check(network, config, len(cache), self.process.world)
+        _check(network, config, len(cache.ready()), self.process.world)
         torch.manual_seed(config.seed + 1000 * self.process.rank)
         self.network = new_network(network)
         if init is not None:
             _start_from(self.network, init)
         self.network = self.network.to(self.process.device, memory_format=torch.channels_last)
+        on_gpu = self.process.device.type == "cuda"
+        if not on_gpu and len(cache.ready()) < len(cache):
+            raise SemihandError(
+                "Without a GPU all pictures must be rendered before. Finish `semihand synth cache` first."
+            )
+        self.rendered = OnDevice(cache, self.process.device) if on_gpu else None
+        self.pool = pool.to(self.process.device) if pool and on_gpu else pool
+        self._places = self._cut_places(backgrounds or []).to(self.process.device)
         if network.stem == "landmark":
             self.network.stem.thaw(config.thaw)
         self._augment = config.augment or (VERDICT_AUGMENT if network.verdict else AugmentConfig())
         self.ema = Ema(self.network, config.ema)
         self.optimizer = torch.optim.AdamW(parameter_groups(self.network, config), fused=True)
         self.step, self.samples, self.seconds, self.init = 0, 0, 0.0, init
+        self.bf16 = self._faster_in_bf16() if config.bf16 is None else config.bf16
 
     @property
     def people(self) -> int:
@@ -194,6 +206,35 @@ class Pretraining:
     @property
     def _size(self) -> int:
         return self.config.train_size or self.network.config.input_size
+
+    def _cut_places(self, backgrounds: list) -> torch.Tensor:
+        """(M, 3, S, S) uint8 parts of pictures without a hand."""
+        rng = np.random.default_rng([self.config.seed, 3])
+        drawn = [backgrounds[i] for i in rng.integers(len(backgrounds), size=PLACES)] if backgrounds else []
+        places = [window(rng, one, self._size).clip(0, 255).astype(np.uint8) for one in drawn]
+        shape = (0, self._size, self._size, 3)
+        return torch.from_numpy(np.stack(places) if places else np.zeros(shape, np.uint8)).permute(0, 3, 1, 2)
+
+    def _faster_in_bf16(self) -> bool:
+        """Whether steps take less time in bfloat16 than in float32 here: it differs from machine to machine."""
+        image = normalise(
+            torch.zeros(min(self.config.batch, 32), 3, self._size, self._size, device=self.process.device)
+        )
+        image = image.contiguous(memory_format=torch.channels_last)
+        seconds = {}
+        for bf16 in (True, False, True, False):
+            clock = time.perf_counter()
+            with torch.autocast(self.process.device.type, torch.bfloat16, enabled=bf16):
+                maps = self.network.eval()(image)[-1]  # batch statistics stay as they are
+            (maps.heat.mean() + maps.mask_logits.mean()).backward()
+            if image.is_cuda:
+                torch.cuda.synchronize()
+            seconds[bf16] = time.perf_counter() - clock  # of the second round, the first one warms up
+        self.network.zero_grad(set_to_none=True)
+        log.info(
+            "A batch of %d takes %.3f s in bfloat16, %.3f s in float32.", len(image), seconds[True], seconds[False]
+        )
+        return seconds[True] < seconds[False]
 
     def resume(self) -> None:
         """Go on from the folder's last saved state."""
@@ -235,6 +276,8 @@ class Pretraining:
                 self._checkpoint()
                 last_check, clock = self.seconds, time.monotonic()
         bar.close()
+        if self.rendered:
+            self.rendered.close()
         return self._checkpoint(final=True)
 
     def _make_folder(self) -> None:
@@ -250,6 +293,8 @@ class Pretraining:
     def _batches(self):
         """Row numbers of the batches to come; a resumed run goes on where the interrupted one was."""
         rng = np.random.default_rng([self.config.seed, 0, 1])
+        if self.rendered:
+            return itertools.repeat(None)  # drawn on the device, from those that are there by then
         rows = sample_rows(len(self.cache), self.config.batch - self.people, self.process.rank, self.process.world, rng)
         return itertools.islice(rows, self.step, None)
 
@@ -278,10 +323,11 @@ class Pretraining:
         self.network.train()
         image, target = self._pictures(rows)
         image = normalise(image).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
             stacks = forward(image)
         loss, parts = supervised_loss([decode(maps) for maps in stacks], target, config.loss)
-        if not torch.isfinite(loss):
+        # A GPU is not made to wait for every step's answer; weights that are not finite are never saved.
+        if (device.type == "cpu" or self.step % 50 == 0) and not torch.isfinite(loss):
             raise SemihandError(
                 f"The loss became {loss.item()} at step {self.step}. Lower --rate; the last state is kept."
             )
@@ -298,18 +344,20 @@ class Pretraining:
         """One batch: rendered hands of these rows, people's hands, and some places without any; images in 0..255."""
         size, factor, device = self._size, self.network.config.crop_factor, self.process.device
         rng = np.random.default_rng([self.config.seed, 2, self.step, self.process.rank])
-        batch = fetch(self.cache, rows, device)
+        batch = (
+            self.rendered.draw(self.config.batch - self.people) if self.rendered else fetch(self.cache, rows, device)
+        )
         parts = [prepare(batch, self.cache.config["crop_factor"], size, self._augment, factor)]
         if self.people:
-            drawn = {name: tensor.to(device) for name, tensor in self.pool.draw(self.people, rng).items()}
-            parts.append(prepare(drawn, CROP_FACTOR, size, self._augment, factor))
+            parts.append(prepare(self.pool.draw(self.people, rng), CROP_FACTOR, size, self._augment, factor))
         image, target = torch.cat([image for image, _ in parts]), concatenate([target for _, target in parts])
-        if self.backgrounds:
-            for i in np.flatnonzero(rng.random(len(image)) < self.config.empty):
-                place = window(rng, self.backgrounds[rng.integers(len(self.backgrounds))], size).clip(0, 255)
-                image[i] = torch.from_numpy(place).permute(2, 0, 1)
-                for tensor, value in ((target.present, False), (target.mask, 0), (target.known, 1)):
-                    tensor[i] = value
+        if len(self._places) and (empty := np.flatnonzero(rng.random(len(image)) < self.config.empty)).size:
+            empty, places = (
+                torch.from_numpy(rows).to(device) for rows in (empty, rng.integers(len(self._places), size=len(empty)))
+            )
+            image[empty] = self._places[places].to(image.dtype)
+            for tensor, value in ((target.present, False), (target.mask, 0), (target.known, 1)):
+                tensor[empty] = value
         return image, target
 
     def _log_step(self, parts: dict, bar, progress: float) -> None:
@@ -329,10 +377,13 @@ class Pretraining:
         if self.process.rank > 0:
             return None
         network = self.ema.network
-        scores, worst = score(network, self.validation, self.config.bf16, self.process.device, self._size)
+        scores, worst = score(network, self.validation, self.bf16, self.process.device, self._size)
         row = {"samples": self.samples, "seconds": round(self.seconds, 1)} | {
             k: round(v, 4) for k, v in asdict(scores).items()
         }
+        if self.pool is not None and len(self.pool.held):
+            row["held_out_people"] = round(agreement(network, self.pool, self.process.device), 4)
+            log.info("Held-out people: %.4f from the landmark model, over the hand's box.", row["held_out_people"])
         append_csv(self.folder / "validation.csv", row)
         self._plot("validation", row)
         self._board.flush()

@@ -31,7 +31,8 @@ FIELDS = ("image", "mask", "uv", "xyz", "K", "visible", "present")
 
 @dataclass(frozen=True)
 class Cache:
-    """Memory-mapped arrays of N labelled pictures; see the module's text. config: the SceneConfig as a dict."""
+    """Memory-mapped arrays of N labelled pictures; see the module's text. config: the SceneConfig as a dict. done: of
+    caches that are still being rendered, the flags of their blocks and how many pictures they will hold."""
 
     image: np.ndarray
     mask: np.ndarray
@@ -42,9 +43,15 @@ class Cache:
     present: np.ndarray
     config: dict
     provenance: dict
+    done: tuple[tuple[np.ndarray, int], ...] = ()
 
     def __len__(self) -> int:
         return len(self.image)
+
+    def ready(self) -> np.ndarray:
+        """Numbers of the pictures that are rendered by now, sorted: all of them but where others are still to come."""
+        flags = [np.repeat(done, BLOCK)[:count] for done, count in self.done]
+        return np.flatnonzero(np.concatenate(flags)) if flags else np.arange(len(self))
 
 
 def array_shapes(count: int, size: int) -> dict:
@@ -164,8 +171,11 @@ def _await(processes, finished, blocks, bar) -> None:
         process.join()
 
 
-def open_cache(folder) -> Cache:
-    """Open a finished cache read-only. Raises SemihandError where it is missing, unfinished or damaged."""
+def open_cache(folder, unfinished: bool = False) -> Cache:
+    """Open a cache read-only. unfinished: one that is still being rendered will do, see `Cache.ready`.
+
+    Raises SemihandError where it is missing, unfinished or damaged.
+    """
     folder = Path(folder)
     if not (folder / "cache.json").exists():
         raise SemihandError(
@@ -177,9 +187,10 @@ def open_cache(folder) -> Cache:
         raise SemihandError(
             f"{folder} is damaged ({error}). Delete it and run `semihand synth cache` again."
         ) from error
-    if not arrays["done"].all():
+    if not arrays["done"].all() and not unfinished:
         raise SemihandError(f"{folder} is not finished: {arrays['done'].mean():.0%}. Run `semihand synth cache` again.")
-    return Cache(**{name: arrays[name] for name in FIELDS}, config=record["config"], provenance=record)
+    fields = {name: arrays[name] for name in FIELDS}
+    return Cache(**fields, config=record["config"], provenance=record, done=((arrays["done"], len(arrays["image"])),))
 
 
 class _Joined:
@@ -198,9 +209,9 @@ class _Joined:
         return np.concatenate([array[rows[a:b] - start] for array, start, a, b in pairs])
 
 
-def open_caches(folders) -> Cache:
-    """One or several finished caches of the same size and crop factor as one."""
-    caches = [open_cache(folder) for folder in folders]
+def open_caches(folders, unfinished: bool = False) -> Cache:
+    """One or several caches of the same size and crop factor as one."""
+    caches = [open_cache(folder, unfinished) for folder in folders]
     if len(caches) == 1:
         return caches[0]
     first = caches[0]
@@ -208,4 +219,5 @@ def open_caches(folders) -> Cache:
         if any(cache.config[key] != first.config[key] for key in ("size", "crop_factor")):
             raise SemihandError(f"{folder} holds pictures of another size or crop factor than {folders[0]}.")
     arrays = {name: _Joined([getattr(cache, name) for cache in caches]) for name in FIELDS}
-    return Cache(**arrays, config=first.config, provenance={"joined": [cache.provenance for cache in caches]})
+    record, done = {"joined": [cache.provenance for cache in caches]}, sum((cache.done for cache in caches), ())
+    return Cache(**arrays, config=first.config, provenance=record, done=done)

@@ -33,10 +33,10 @@ class SceneConfig:
 
     size: int = 160
     crop_factor: float = 1.9
-    upright: float = 0.8
-    own_eyes: float = 0.15
-    second_hand: float = 0.18
-    held_object: float = 0.15
+    upright: float = 0.7
+    own_eyes: float = 0.3
+    second_hand: float = 0.25
+    held_object: float = 0.18
     occluder: float = 0.06
     empty: float = 0.03
     distance_m: tuple = (0.25, 1.2)
@@ -104,12 +104,15 @@ def draw_view(rng, upright: float, own_eyes: float = 0.0):
 
 
 def _owners_view(rng):
-    """A hand before its owner's own eyes: mostly its back, the arm coming from below, fingers up or away."""
+    """A hand before its owner's own eyes: its back or the thumb's side, the arm coming from below, fingers up or away."""
     facing = np.diag([1.0, -1.0, -1.0])
     if rng.random() < 0.75:
         facing = _turn(1, np.pi) @ facing
     pitch = rng.uniform(-1.0, 0.3)  # mostly with the fingers' end away from the eyes
-    view = _turn(2, rng.normal(0, 0.6)) @ _turn(0, pitch) @ _turn(1, rng.normal(0, 0.6)) @ facing
+    yaw = rng.normal(0, 0.6)
+    if rng.random() < 0.5:  # the thumb comes towards the eyes, and may point at them
+        yaw = (1 if facing[0, 0] > 0 else -1) * rng.uniform(0.3, 1.7)
+    view = _turn(2, rng.normal(0, 0.6)) @ _turn(0, pitch) @ _turn(1, yaw) @ facing
     return view if view[2, 1] < 0.8 else _owners_view(rng)
 
 
@@ -195,8 +198,10 @@ class SceneRenderer:
         mirrored = rng.random() < 0.85
         other = draw_view(rng, self.config.upright)
         _, vertices = _draw_hand(rng, self.asset, other, scale, shape, mirrored)
-        angle, reach = rng.uniform(0, 2 * np.pi), rng.uniform(45, 170)
-        aside = np.array([np.cos(angle) * reach, 0.6 * np.sin(angle) * reach, rng.normal(0, 60)])
+        angle, reach, depth = rng.uniform(0, 2 * np.pi), rng.uniform(45, 170), rng.normal(0, 60)
+        if rng.random() < 0.5:  # the hands touch
+            reach, depth = rng.uniform(30, 100), rng.choice((-1, 1)) * rng.uniform(15, 55)
+        aside = np.array([np.cos(angle) * reach, 0.6 * np.sin(angle) * reach, depth])
         triangles = self.asset.triangles[:, ::-1] if mirrored else self.asset.triangles
         return Mesh(vertices + shift + aside, np.ascontiguousarray(triangles), rest, surface, shade.OTHER_HAND)
 

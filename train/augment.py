@@ -20,7 +20,8 @@ from .losses import Target
 class AugmentConfig:
     """Ranges. crop_factor (low, high): side of the crop over the joints' box; turn: standard deviation in radians;
     any_turn: share of crops turned anyhow; shift: share of the side; colour: strengths; probabilities of grey pictures
-    and erased rectangles. beside, mirrored: shares of crops that look past the hand, and that show it as the other
+    and erased rectangles; coarse: share of pictures with half the detail, noise: largest standard deviation, of the
+    whole range. beside, mirrored: shares of crops that look past the hand, and that show it as the other
     hand; they only teach networks that say whether there is a hand and which."""
 
     crop_factor: tuple = (1.22, 1.85)
@@ -32,12 +33,16 @@ class AugmentConfig:
     contrast: tuple = (0.7, 1.3)
     grey: float = 0.08
     erase: float = 0.15
+    coarse: float = 0.0
+    noise: float = 0.0
     beside: float = 0.0
     mirrored: float = 0.0
 
 
 #: For networks with a verdict: crops are tighter, and turned more, as not all who ask turn their crops upright.
-VERDICT_AUGMENT = AugmentConfig(crop_factor=(1.08, 1.65), turn=0.3, any_turn=0.15, beside=0.05, mirrored=0.1)
+VERDICT_AUGMENT = AugmentConfig(
+    crop_factor=(1.08, 1.65), turn=0.3, any_turn=0.2, coarse=0.1, noise=0.02, beside=0.05, mirrored=0.1
+)
 
 
 def _uniform(count, low, high, like):
@@ -77,26 +82,42 @@ def warp(image: Tensor, mask: Tensor, uv: Tensor, transforms: Tensor, size: int)
     grid = F.affine_grid(transforms, (count, 1, 64, 64), align_corners=False)
     mask = F.grid_sample(mask, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     place = (uv + 0.5) / cached * 2 - 1 - transforms[:, None, :, 2]
-    place = torch.linalg.solve(transforms[:, None, :, :2], place[..., None])[..., 0]
+    (a, b), (c, d) = (row.unbind(-1) for row in transforms[:, None, :, :2].unbind(-2))
+    u, v = place.unbind(-1)  # the inverse by hand: a solver would make a GPU wait for the answer
+    place = torch.stack([d * u - b * v, a * v - c * u], -1) / (a * d - b * c)[..., None]
     return image, mask, (place + 1) * 32 - 0.5
 
 
 def jitter(image: Tensor, config: AugmentConfig) -> Tensor:
     """Colour changes and erased rectangles on images (B, 3, S, S) in 0..255."""
     count, size = image.shape[0], image.shape[-1]
+    if config.coarse:
+        half = F.interpolate(F.avg_pool2d(image, 2), size=(size, size), mode="bilinear", align_corners=False)
+        image = torch.where((torch.rand(count, device=image.device) < config.coarse).view(count, 1, 1, 1), half, image)
+    if config.noise:
+        strength = 255 * config.noise * torch.rand(count, 1, 1, 1, device=image.device)
+        image = image + strength * torch.randn_like(image)
     gain = 1 + _uniform(count * 3, -config.gain, config.gain, image).view(count, 3, 1, 1)
     offset = 255 * _uniform(count, -config.brightness, config.brightness, image).view(count, 1, 1, 1)
     contrast = _uniform(count, *config.contrast, image).view(count, 1, 1, 1)
     middle = image.mean((1, 2, 3), keepdim=True)
     image = ((image - middle) * contrast + middle) * gain + offset
-    grey = torch.rand(count, device=image.device) < config.grey
-    if grey.any():
-        image[grey] = image[grey].mean(1, keepdim=True).expand(-1, 3, -1, -1)
-    for i in torch.nonzero(torch.rand(count) < config.erase).flatten().tolist():
-        width, height = torch.randint(size // 12, size // 3, (2,)).tolist()
-        x, y = torch.randint(0, size - width, (1,)).item(), torch.randint(0, size - height, (1,)).item()
-        image[i, :, y : y + height, x : x + width] = 255 * torch.rand(3, 1, 1, device=image.device)
+    grey = (torch.rand(count, device=image.device) < config.grey).view(count, 1, 1, 1)
+    image = torch.where(grey, image.mean(1, keepdim=True), image)
+    image = torch.where(
+        _rectangles(count, size, config.erase, image), 255 * torch.rand(count, 3, 1, 1, device=image.device), image
+    )
     return image.clamp(0, 255)
+
+
+def _rectangles(count: int, size: int, share: float, like: Tensor) -> Tensor:
+    """(B, 1, S, S) bool: one rectangle, a twelfth to a third of the side wide and high, in this share of the pictures."""
+    side = _uniform(count * 2, size / 12, size / 3, like).view(2, count, 1)
+    first = torch.rand(2, count, 1, device=like.device) * (size - side)
+    cells = torch.arange(size, device=like.device)
+    wide, high = (cells >= first) & (cells < first + side)
+    chosen = (torch.rand(count, device=like.device) < share).view(count, 1, 1)
+    return (high[:, :, None] & wide[:, None, :] & chosen)[:, None]
 
 
 def prepare(batch: dict, cached_factor: float, size: int, config: AugmentConfig | None, crop_factor: float):
@@ -116,7 +137,8 @@ def prepare(batch: dict, cached_factor: float, size: int, config: AugmentConfig 
         transforms = draw_transforms(count, cached_factor, config, image)
     if config is not None and (config.beside or config.mirrored):
         mirrored = torch.rand(count, device=image.device) < config.mirrored
-        transforms[mirrored, :, 0] *= -1
+        flip = 1 - 2 * mirrored.to(image.dtype)
+        transforms = torch.cat([transforms[:, :, :1] * flip[:, None, None], transforms[:, :, 1:]], 2)
         weight = torch.ones_like(batch["depth"]) if weight is None else weight
     image, masks, uv = warp(image, torch.stack([mask, known], 1), batch["uv"], transforms, size)
     if config is not None:

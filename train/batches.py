@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -33,3 +35,52 @@ def sample_rows(count: int, batch: int, rank: int, world: int, rng: np.random.Ge
         order = rng.permutation(count)[rank::world]
         for start in range(0, len(order) - batch + 1, batch):
             yield np.sort(order[start : start + batch])
+
+
+class OnDevice:
+    """The pictures of a cache in a GPU's memory, where drawing a batch costs next to nothing.
+
+    Those that are still being rendered follow while the training goes on; close ends that.
+    """
+
+    #: Pictures that are copied at a time, and seconds between two looks for new ones.
+    PART, PAUSE = 1024, 1.0
+
+    def __init__(self, cache: Cache, device: torch.device):
+        self._cache, self._device, self._count = cache, device, 0
+        self._tensors: dict[str, Tensor] = {}
+        self._waiting = np.ones(len(cache), bool)
+        self._closed = threading.Event()
+        self._take_over()
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+        if self._waiting.any():
+            self._thread.start()
+
+    def __len__(self) -> int:
+        """Pictures that are there by now."""
+        return self._count
+
+    def close(self) -> None:
+        """No more pictures are taken over."""
+        self._closed.set()
+
+    def draw(self, count: int) -> dict[str, Tensor]:
+        """`count` pictures at random, in the form that `augment.prepare` takes."""
+        rows = torch.randint(self._count, (count,), device=self._device)
+        return {name: tensor[rows] for name, tensor in self._tensors.items()}
+
+    def _follow(self) -> None:
+        while self._waiting.any() and not self._closed.wait(self.PAUSE):
+            self._take_over()
+
+    def _take_over(self) -> None:
+        rows = self._cache.ready()
+        rows = rows[self._waiting[rows]]
+        for part in np.array_split(rows, -(-len(rows) // self.PART)) if len(rows) else ():
+            batch = fetch(self._cache, part, self._device)
+            for name, values in batch.items():
+                if name not in self._tensors:
+                    self._tensors[name] = values.new_empty((len(self._cache), *values.shape[1:]))
+                self._tensors[name][self._count : self._count + len(part)] = values
+            self._count += len(part)
+            self._waiting[part] = False

@@ -17,8 +17,9 @@ class Ema:
     def update(self, network: torch.nn.Module) -> None:
         self.steps += 1
         decay = min(self.decay, (self.steps + 1) / (self.steps + 20))
-        for mine, theirs in zip(self.network.state_dict().values(), network.state_dict().values()):
-            if mine.dtype.is_floating_point:
-                mine.lerp_(theirs, 1 - decay)
-            else:
+        pairs = list(zip(self.network.state_dict().values(), network.state_dict().values()))
+        weights = [(mine, theirs) for mine, theirs in pairs if mine.dtype.is_floating_point]
+        torch._foreach_lerp_(*map(list, zip(*weights)), 1 - decay)
+        for mine, theirs in pairs:
+            if not mine.dtype.is_floating_point:
                 mine.copy_(theirs)

@@ -50,7 +50,7 @@ def test_fetch_reads_joined_caches_as_one(picture_folder, pictures):
 def test_caches_of_other_sizes_do_not_join(picture_folder, monkeypatch):
     other = replace(open_cache(picture_folder), config={"size": 96, "crop_factor": 1.9})
     given = iter([open_cache(picture_folder), other])
-    monkeypatch.setattr("semihand.synth.cache.open_cache", lambda folder: next(given))
+    monkeypatch.setattr("semihand.synth.cache.open_cache", lambda *given_to_it: next(given))
     with pytest.raises(SemihandError, match="b holds pictures of another size"):
         open_caches(["a", "b"])
 
