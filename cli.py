@@ -9,7 +9,21 @@ from typing import Annotated
 import typer
 
 from . import __version__
-from .commands import ablate, adapt, bench, evaluate, models, peers, pretrain, recordings, replay, studio, synth, track
+from .commands import (
+    ablate,
+    adapt,
+    bench,
+    calibrate,
+    evaluate,
+    models,
+    peers,
+    pretrain,
+    recordings,
+    replay,
+    studio,
+    synth,
+    track,
+)
 from .commands.doors import Doors, TrackCommand
 from .errors import sentence_of
 from .signals import end_on_signals, interrupted
@@ -42,6 +56,7 @@ def _semihand(
 app.command(cls=TrackCommand)(track.track)
 app.command()(replay.play)
 app.command()(replay.convert)
+app.command()(calibrate.calibrate)
 app.command()(adapt.adapt)
 app.add_typer(recordings.app, name="recordings")
 app.add_typer(models.app, name="models")

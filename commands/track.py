@@ -38,7 +38,9 @@ def track(
     show: Annotated[str, typer.Option(metavar="PARTS", help="What the overlay shows beside the bones: any of mask,dots,labels,ids, or none (keys 1 2 3 4).")] = "mask,dots,labels",
     fast: Annotated[bool, typer.Option("--fast", help="In a window, run a video as fast as it can be tracked, not at its own speed, and pictures without waiting for a key.")] = False,
     max_frames: Annotated[int | None, number(1, 10**9, help="Stop after so many frames.")] = None,
-    f: Annotated[float | None, number(1.0, 1e6, metavar="FX", help="Focal length of the camera in pixels [default: 0.85 of the longer side].")] = None,
+    user: Annotated[str | None, typer.Option(metavar="NAME", help="Whose hands they are: a profile of `semihand calibrate`, for true sizes and distances [default: an average hand].")] = None,
+    f: Annotated[float | None, number(1.0, 1e6, metavar="FX", help="Focal length of the camera in pixels [default: as calibrated, else 0.85 of the longer side].")] = None,
+    calibration: Annotated[str | None, typer.Option(metavar="NAME", help="The calibrated camera that filmed the video or pictures. A webcam's own is used by itself.")] = None,
     no_smooth: Annotated[bool, typer.Option("--no-smooth", help="Joints as the network gives them: no smoothing, no delay from it.")] = False,
     threads: Annotated[int | None, number(1, 256, help="Threads for each network [default: by the machine's cores].")] = None,
     width: Annotated[int | None, number(1, 16384, help="Ask the webcam for this width [default: 640].")] = None,
@@ -68,7 +70,7 @@ def track(
     try:
         options = TrackOptions(
             camera=camera_of(camera), video=video, images=[images, *more_images] if more_images else images, width=width, height=height, fps=fps, model=model, follow=follow,
-            device=device, threads=threads, hands=hands, focal=f, smooth=not no_smooth, compare=compare,
+            device=device, threads=threads, hands=hands, focal=f, calibration=calibration, user=user, smooth=not no_smooth, compare=compare,
             save_video=save_video, save_images=save_images, jsonl=jsonl, csv=csv, npz=npz,
             live=LiveOptions(udp=udp, websocket=websocket, osc=osc, vmc=vmc, hts=hts, leap=leap), viewer=viewer, mirror=mirror,
             show=show, fast=fast, max_frames=max_frames,

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import SemihandError
 from ..kinematics.hand import Motion
+from ..models.camera import Lens
 from ..models.joints import UNIT_BONE_METRES
 from ..models.lifting import unit_length
 from ..models.metrics import hand_size, joint_errors_mm, mean_error, normalised_errors
@@ -137,7 +138,7 @@ class _Files:
         stack.callback(self._lines.close)
         self._video = VideoSink(str(options.out / VIDEO), options.clip.fps)
         stack.callback(self._video.close)
-        self._camera = camera_record(options.clip.width, options.clip.height, clip.K, assumed=False)
+        self._camera = camera_record(options.clip.width, options.clip.height, Lens(clip.K))
         model, smooth = tracker.model, tracker.config.smooth
         self._lines.begin(
             header(

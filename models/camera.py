@@ -72,6 +72,26 @@ class Crop:
         return np.asarray(xyz_virtual, float) @ self._to_virtual
 
 
+@dataclass(frozen=True)
+class Lens:
+    """A camera at one size of its pictures.
+
+    K (3, 3): intrinsics in pixels; assumed: they are a guess. distortion (5,): k1 k2 p1 p2 k3 (Brown, as in OpenCV),
+    None for a pinhole.
+    """
+
+    K: np.ndarray
+    distortion: np.ndarray | None = None
+    assumed: bool = False
+
+    def straight(self, uv_image: np.ndarray) -> np.ndarray:
+        """Pixels (..., 2) of the picture where a pinhole of the same K would have them."""
+        if self.distortion is None:
+            return uv_image
+        flat = np.ascontiguousarray(uv_image, float).reshape(-1, 1, 2)
+        return cv2.undistortPoints(flat, self.K, self.distortion, P=self.K).reshape(np.shape(uv_image))
+
+
 def default_intrinsics(width: int, height: int, fx: float | None = None) -> np.ndarray:
     """(3, 3) intrinsics of an unknown camera: f = 0.85 of the longer side (or `fx`), centred."""
     focal = DEFAULT_FOCAL * max(width, height) if fx is None else float(fx)

@@ -15,13 +15,13 @@ import numpy as np
 import onnxruntime
 
 from ..errors import SemihandError
-from ..models.camera import default_intrinsics
 from ..models.joints import MIDDLE_MCP, WRIST
 from ..tracker.camera import Source
 from ..tracker.crop import crop_box, joint_distance
 from ..tracker.detect import WEIGHTS, LandmarkResult
 from ..tracker.estimate import Estimator
 from ..tracker.find import Detector
+from ..tracker.lens import lenses_of
 from ..tracker.observe import Landmarker
 from ..tracker.palm import upright_roll
 from ..tracker.types import Frame
@@ -85,6 +85,7 @@ class Recorder:
         self._source, self._tools, self._stopped = source, tools, stopped
         self._paused_at: float | None = None
         self._follower = HandFollower(tools.detector, tools.landmarker, config.hand)
+        self._lens = lenses_of(source.camera, config.focal)
         self._spacing = _spacing(source, config.frames)
         self._size: tuple[int, int] | None = None
         self._offset, self._last_kept, self._summarized = 0.0, -np.inf, monotonic()
@@ -158,7 +159,7 @@ class Recorder:
             self._follower.reset()
             self._segments.cut()
         self._size = (width, height)
-        return default_intrinsics(width, height, self.config.focal)
+        return self._lens(image).K
 
     def _wanted(self, time: float) -> bool:
         """Whether one more frame is of use now."""
@@ -199,7 +200,7 @@ class Recorder:
             width=width,
             height=height,
             fps=float(self._source.fps),
-            K_assumed=self.config.focal is None,
+            K_assumed=self._lens(frame.image).assumed,
             detector=detector_record(),
         )
 

@@ -30,7 +30,7 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 class Film:
     """A source of pictures: a hand pinches, opens, and is away at the end."""
 
-    name, fps, count, live, independent = "film", 30.0, 30, False, False
+    name, camera, fps, count, live, independent = "film", "", 30.0, 30, False, False
 
     def frames(self):
         for index in range(30):

@@ -10,7 +10,8 @@ PROGRAMS = {"adapt", "evaluate", "commands"}
 FORBIDDEN = {
     "models": PROGRAMS | {"tracker", "datasets", "record", "synth", "studio", "report"},
     "datasets": PROGRAMS | {"tracker", "record", "report"},
-    "tracker": PROGRAMS | {"record", "datasets", "synth", "studio", "report"},
+    "tracker": PROGRAMS | {"calibrate", "record", "datasets", "synth", "studio", "report"},
+    "calibrate": PROGRAMS | {"record", "datasets", "synth", "studio", "report"},
     "synth": PROGRAMS | {"record", "report"},
     "studio": PROGRAMS | {"record", "report"},
     "record": PROGRAMS | {"report"},

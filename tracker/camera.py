@@ -34,12 +34,14 @@ _SLICE = 0.05
 class Source(ABC):
     """Pictures in the order of time. Iterate `frames()`, again for a file's start; close it, or use it in a `with`.
 
-    name: what a user would call it. fps: pictures a second, as far as known. count: how many pictures there are,
-    None where nobody knows. live: pictures that nobody fetches in time are gone. independent: no picture has to do
-    with the one before. even: pictures come at that rate, and not now and then.
+    name: what a user would call it. camera: under which name its lens is kept, empty where no camera is known. fps:
+    pictures a second, as far as known. count: how many pictures there are, None where nobody knows. live: pictures that
+    nobody fetches in time are gone. independent: no picture has to do with the one before. even: pictures come at that
+    rate, and not now and then.
     """
 
     name: str = ""
+    camera: str = ""
     fps: float = 30.0
     count: int | None = None
     live: bool = False
@@ -110,6 +112,7 @@ class Webcam(Source):
         self.name = without_password(self._opened_as) if address else f"camera {self._opened_as}"
         self._title = self.name if address else self.name.capitalize()
         self._device = None if address else camera_names().get(self._opened_as)
+        self.camera = self._device or self.name
         self._ask()
         promised = _positive(self._capture.get(cv2.CAP_PROP_FPS))
         self.fps = promised if 0 < promised <= 1000 else config.fps

@@ -12,7 +12,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from ..models.camera import GRID, Crop, crop_camera, warp_crop
+from ..models.camera import GRID, Crop, Lens, crop_camera, warp_crop
 from ..models.joints import UNIT_BONE_METRES
 from ..models.lifting import MAX_ROOT_DEPTH, lift
 from ..models.model_file import ModelInfo, Output
@@ -73,16 +73,26 @@ class Hand:
 class Estimator:
     """Runs all hands of a picture through the network in one batch. `ms` holds what the last call took."""
 
-    def __init__(self, model: Network, scale: float = UNIT_BONE_METRES) -> None:
+    def __init__(self, model: Network, bones: np.ndarray | None = None) -> None:
+        """bones (20,): the hand's true bone lengths in metres, ordered as BONES, where they are known.
+
+        Only the sum of their squares counts: depth is solved from it, and single bones of one hand are no better known
+        than the network's own proportions.
+        """
         self.model = model
-        self.scale = scale
         self.ms: dict[str, float] = {}
         self._bones = np.asarray(model.info.bone_lengths, float)
+        self.scale = UNIT_BONE_METRES if bones is None else float(np.linalg.norm(bones) / np.linalg.norm(self._bones))
         self._size = int(model.info.input_size)
         self._batch = np.empty((0, self._size, self._size, 3), np.uint8)
 
-    def __call__(self, image: np.ndarray, boxes: Sequence[HandBox], K: np.ndarray) -> list[Hand]:
-        """The hands in `boxes` of a picture (H, W, 3) BGR with intrinsics K (3, 3). Left hands are mirrored."""
+    def __call__(
+        self, image: np.ndarray, boxes: Sequence[HandBox], K: np.ndarray, lens: Lens | None = None
+    ) -> list[Hand]:
+        """The hands in `boxes` of a picture (H, W, 3) BGR with intrinsics K (3, 3). Left hands are mirrored.
+
+        lens: that of the picture, with the same K, where it may bend straight lines.
+        """
         if not boxes:
             self.ms = {"crop": 0.0, "estimate": 0.0, "lift": 0.0}
             return []
@@ -92,7 +102,7 @@ class Estimator:
         cropped = perf_counter()
         output = _finite(Output(*self.model.run(batch)))
         estimated = perf_counter()
-        hands = self._lift(boxes, crops, output)
+        hands = self._lift(boxes, crops, output, lens)
         stages = np.diff([start, cropped, estimated, perf_counter()]) * 1e3
         self.ms = dict(zip(("crop", "estimate", "lift"), stages.tolist()))
         return hands
@@ -105,11 +115,15 @@ class Estimator:
             cv2.cvtColor(warp_crop(image, crop, self._size), cv2.COLOR_BGR2RGB, dst=picture)
         return self._batch[: len(crops)]
 
-    def _lift(self, boxes: Sequence[HandBox], crops: Sequence[Crop], output: Output) -> list[Hand]:
+    def _lift(self, boxes: Sequence[HandBox], crops: Sequence[Crop], output: Output, lens: Lens | None) -> list[Hand]:
         K_crop = np.stack([crop.K_crop for crop in crops])
-        xyz = lift(output.uv, output.depth, K_crop, self._bones, self.scale, fallback_depth=MAX_ROOT_DEPTH * self.scale)
+        uv_image = [crop.uv_to_image(uv) for crop, uv in zip(crops, output.uv)]
+        uv_crop = output.uv
+        if lens is not None and lens.distortion is not None:
+            uv_crop = np.stack([crop.uv_to_crop(lens.straight(uv)) for crop, uv in zip(crops, uv_image)])
+        xyz = lift(uv_crop, output.depth, K_crop, self._bones, self.scale, fallback_depth=MAX_ROOT_DEPTH * self.scale)
         return [
-            Hand(box, crop, _estimate(output, i), crop.uv_to_image(output.uv[i]), crop.xyz_to_camera(xyz[i]))
+            Hand(box, crop, _estimate(output, i), uv_image[i], crop.xyz_to_camera(xyz[i]))
             for i, (box, crop) in enumerate(zip(boxes, crops))
         ]
 

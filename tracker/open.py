@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..kinematics.hand import Hand, Motion
+from ..models.calibration import camera_record_of, read_person
 from ..models.model_file import open_model
 from ..models.verify import check_runs
 from ..paths import is_address
@@ -23,6 +24,7 @@ from .estimate import Network
 from .files import PICTURE_SUFFIXES, Pictures, VideoFile
 from .find import Detector
 from .find_camera import camera_names
+from .lens import Lenses, lenses_of
 from .observe import Landmarker, warm_up
 from .pipeline import Tracker, TrackerConfig
 from .smooth import SmoothConfig
@@ -82,17 +84,25 @@ class HandTracker(Tracker):
         hands: int = 2,
         threads: int | None = None,
         focal: float | None = None,
+        calibration: str | None = None,
+        user: str | None = None,
         smooth: bool = True,
     ) -> None:
         """model: a released or personal model's name, or an .onnx file; None is the default model.
 
         device: "auto", "cuda" or "cpu". hands: at most so many. threads: for each network, None by the machine's cores.
-        focal: the camera's focal length in pixels, None for 0.85 of the longer side. smooth: False leaves joints as the
-        network gives them. Raises SemihandError where the model is missing or broken, or the device does not run.
+        focal: the camera's focal length in pixels. calibration: the name of a calibrated camera, for pictures that come
+        from a file. Without either it is what `calibrate` measured of the camera that `track` opened, else 0.85 of the
+        longer side. user: whose hands they are, by the name of a profile, for true sizes and distances. smooth: False
+        leaves joints as the network gives them. Raises SemihandError where the model or the profile is missing or
+        broken, or the device does not run.
         """
+        self.person = None if user is None else read_person(user)
+        self._calibration = None if calibration is None else camera_record_of(calibration)
         networks = open_networks(None if model is None else str(model), device, hands, threads)
         config = TrackerConfig(hands=hands, smooth=SmoothConfig() if smooth else None)
-        super().__init__(*networks, config, focal)
+        super().__init__(*networks, config, focal, None if self.person is None else self.person.bones)
+        self.lens = Lenses(focal, self._calibration)
         self._start = monotonic()
 
     def __call__(self, image: np.ndarray, time: float | None = None) -> list[Hand]:
@@ -111,10 +121,16 @@ class HandTracker(Tracker):
 
         Raises SemihandError where the pictures stop in a way that a user should know of.
         """
+        self.look_through(source.camera)
         for frame in source.frames():
             if source.independent:
                 self.reset()
             yield frame, self.motion(self.step(frame), frame.time)
+
+    def look_through(self, camera: str) -> None:
+        """Use what `calibrate` measured of a camera (`Source.camera`), unless something else was asked for."""
+        if camera and self._calibration is None:
+            self.lens = lenses_of(camera, self.lens.focal)
 
     def motion(self, poses: list[HandPose], time: float) -> list[Hand]:
         """Rotations, angles and measures of what `step` returned for the frame at `time` seconds."""

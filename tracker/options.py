@@ -35,7 +35,8 @@ class TrackOptions:
     a picture, or several. width, height pixels and fps are asked of a camera; with images, fps says that they
     are frames at that rate.
     model: a name or a file, None for the default model; follow: take over what it stands for whenever that changes.
-    focal: the camera's focal length in pixels where known. compare: a second model beside the first one, in window and
+    focal: the camera's focal length in pixels where known; calibration: else the name of a calibrated camera. user: whose
+    hands they are, by the name of a profile. compare: a second model beside the first one, in window and
     video. save_images: a folder. live: the programs that hands are sent to. show: parts of the overlay, see
     `draw.Look.of`. fast: films run as fast as they can.
     """
@@ -52,6 +53,8 @@ class TrackOptions:
     threads: int | None = None
     hands: int = 2
     focal: float | None = None
+    calibration: str | None = None
+    user: str | None = None
     smooth: bool = True
     compare: str | None = None
     save_video: str | None = None
@@ -76,6 +79,8 @@ class TrackOptions:
             raise ValueError(f"--width and --height are asked of a camera; they mean nothing with --{given[0]}.")
         if self.video is not None and self.fps:
             raise ValueError("--fps means nothing with --video: a video file has its own rate.")
+        if self.focal is not None and self.calibration is not None:
+            raise ValueError("--f and --calibration exclude each other: both say what the lens is.")
         if self.device not in DEVICES:
             raise ValueError(f"--device {self.device} is unknown. Known: {', '.join(DEVICES)}.")
         if self.viewer not in VIEWERS:

@@ -8,11 +8,12 @@ from time import perf_counter
 
 import numpy as np
 
-from ..models.camera import default_intrinsics
+from ..models.camera import Lens
 from .crop import CropConfig
 from .estimate import Estimator, Hand, Network, Presence, PresenceConfig, presence
 from .find import Detector, FindConfig, Finder, Kind, Verdict
 from .identity import HandednessVote, IdentityConfig, Ids, LostHand, Relation, relation, settle_sides
+from .lens import Lenses
 from .observe import Landmarker, Observation, observer_for
 from .smooth import SmoothConfig
 from .track import Track
@@ -56,24 +57,25 @@ class Tracker:
         landmarker: Landmarker,
         config: TrackerConfig = TrackerConfig(),
         focal: float | None = None,
+        bones: np.ndarray | None = None,
     ) -> None:
         """landmarker: asked only where the model itself does not say what a crop shows.
 
-        focal: the camera's focal length in pixels where known, else 0.85 of the picture's longer side.
+        focal: the camera's focal length in pixels where known, else 0.85 of the picture's longer side. bones (20,): the
+        user's bone lengths in metres where known, else those of an average hand.
         """
-        self.config, self.focal = config, focal
+        self.config, self.bones, self.lens = config, bones, Lenses(focal)
         self.ms = dict.fromkeys(STAGES, 0.0)
         self._landmarker = landmarker
         observer = observer_for(model, landmarker)
         self._finder = Finder(detector, observer, config.hands, config.find, config.crop, config.identity)
-        self._intrinsics: tuple[tuple[int, int], np.ndarray] | None = None
         self.use(model)
         self.reset()
 
     def use(self, model: Network) -> None:
         """Let this network answer from the next frame on. Hands stay followed; its input may have another size."""
         self.model = model
-        self._estimator = Estimator(model)
+        self._estimator = Estimator(model, self.bones)
         self._finder.observer = observer_for(model, self._landmarker)
         self._factor = float(model.info.crop_factor)
 
@@ -85,23 +87,20 @@ class Tracker:
 
     def intrinsics(self, image: np.ndarray) -> np.ndarray:
         """K (3, 3) that is used for a picture (H, W, 3)."""
-        height, width = image.shape[:2]
-        if self._intrinsics is None or self._intrinsics[0] != (width, height):
-            self._intrinsics = (width, height), default_intrinsics(width, height, self.focal)
-        return self._intrinsics[1]
+        return self.lens(image).K
 
     def step(self, frame: Frame) -> list[HandPose]:
         """The hands in the next frame, oldest id first. Frames come in the order of their times."""
         start = perf_counter()
         self.ms = dict.fromkeys(STAGES, 0.0) | {"capture": frame.capture_ms}
-        K = self.intrinsics(frame.image)
-        self._find(frame, K)
+        lens = self.lens(frame.image)
+        self._find(frame, lens.K)
         tracked = list(self._tracks)
-        kept = self._keep(frame, self._estimate(frame, K, tracked))
+        kept = self._keep(frame, self._estimate(frame, lens, tracked))
         lost = [track for track in tracked if track not in self._tracks]
         if lost:
-            kept = self._find_again(frame, K, lost, kept)
-        poses = [self._smooth(frame, K, *pair) for pair in kept]
+            kept = self._find_again(frame, lens, lost, kept)
+        poses = [self._smooth(frame, lens, *pair) for pair in kept]
         self.ms["detect"] = self._finder.ms
         self.ms["total"] = (perf_counter() - start) * 1e3
         return sorted(poses, key=lambda pose: pose.id)
@@ -114,17 +113,17 @@ class Tracker:
         self._apply(frame, self._finder.find(frame, K, self._tracks, self._ids.waiting(frame.time)))
         settle_sides([track.vote for track in self._tracks])
 
-    def _find_again(self, frame: Frame, K: np.ndarray, lost: Sequence[Track], kept: list[Pair]) -> list[Pair]:
+    def _find_again(self, frame: Frame, lens: Lens, lost: Sequence[Track], kept: list[Pair]) -> list[Pair]:
         """Hands were lost in this very frame: find them, or others, before it is over. Returns all pairs."""
         fixed = len(self._tracks)
-        placed = self._apply(frame, self._finder.find_again(frame, K, self._tracks))
+        placed = self._apply(frame, self._finder.find_again(frame, lens.K, self._tracks))
         found = {track.id for track in self._tracks}
         missing = [track for track in lost if track.id and track.id not in found]
         boxes = [self._aim(frame, track) for track in missing]
-        placed += self._apply(frame, self._finder.find_near(frame, K, self._tracks, boxes))
+        placed += self._apply(frame, self._finder.find_near(frame, lens.K, self._tracks, boxes))
         settle_sides([track.vote for track in self._tracks], fixed)
         kept = [pair for pair in kept if pair[0] not in placed]
-        return kept + self._keep(frame, self._estimate(frame, K, placed), kept)
+        return kept + self._keep(frame, self._estimate(frame, lens, placed), kept)
 
     def _apply(self, frame: Frame, verdicts: Sequence[Verdict]) -> list[Track]:
         """Do what the finder's verdicts say. Returns the tracks that are new or elsewhere than before."""
@@ -158,9 +157,9 @@ class Tracker:
     def _aim(self, frame: Frame, track: Track) -> HandBox:
         return track.aim(frame.time, self._factor, self.config.crop)
 
-    def _estimate(self, frame: Frame, K: np.ndarray, tracks: Sequence[Track]) -> list[Pair]:
+    def _estimate(self, frame: Frame, lens: Lens, tracks: Sequence[Track]) -> list[Pair]:
         """One batch through the network."""
-        hands = self._estimator(frame.image, [self._aim(frame, track) for track in tracks], K)
+        hands = self._estimator(frame.image, [self._aim(frame, track) for track in tracks], lens.K, lens)
         for stage, ms in self._estimator.ms.items():
             self.ms[stage] += ms
         return list(zip(tracks, hands))
@@ -199,10 +198,10 @@ class Tracker:
                 kept.append((track, hand))
         return kept
 
-    def _smooth(self, frame: Frame, K: np.ndarray, track: Track, hand: Hand) -> HandPose:
+    def _smooth(self, frame: Frame, lens: Lens, track: Track, hand: Hand) -> HandPose:
         start = perf_counter()
         track.id = track.id or self._ids.new()
-        pose = track.follow(hand, K, frame.time, self.config.smooth)
+        pose = track.follow(hand, lens, frame.time, self.config.smooth)
         self.ms["smooth"] += (perf_counter() - start) * 1e3
         return pose
 

@@ -14,7 +14,7 @@ from time import perf_counter
 from ..errors import SemihandError
 from ..outputs.files import CsvWriter, JsonlWriter, NpzWriter
 from ..outputs.live import LiveWriter
-from ..outputs.record import camera_record, header
+from ..outputs.record import camera_record, hand_record, header
 from ..outputs.writer import Writer
 from ..progress import Progress
 from ..signals import stop_on_signal
@@ -62,7 +62,7 @@ def track(options: TrackOptions) -> Summary:
             progress.update()
             if not wanted or stopped() or run.summary.frames == options.max_frames:
                 break
-        run.summary.notes += source.notes()
+        run.summary.notes += [*source.notes(), *run.estimates()]
     for writer in run.writers:  # closed by now: what they tell is all there is
         run.summary.notes += writer.notes()
     return run.summary
@@ -81,7 +81,7 @@ def _open_all(options: TrackOptions, stack: ExitStack) -> tuple[Source, list[ope
     def open_tracker(model: str | None) -> opening.HandTracker:
         return opening.HandTracker(
             model, device=options.device, hands=options.hands, threads=options.threads, focal=options.focal,
-            smooth=options.smooth,
+            calibration=options.calibration, user=options.user, smooth=options.smooth,
         )  # fmt: skip
 
     names = [options.model, *([options.compare] if options.compare else [])]
@@ -91,6 +91,7 @@ def _open_all(options: TrackOptions, stack: ExitStack) -> tuple[Source, list[ope
         trackers = [one.result() for one in opened]
     for tracker in trackers:
         stack.callback(tracker.close)
+        tracker.look_through(source.camera)
     model = trackers[0].model
     logger.info("Tracking %s with model %s on %s.", source.name, model.info.name, model.provider)
     return source, trackers
@@ -139,6 +140,7 @@ class _Run:
         self._follower: Follower | None = None
         self._last_step = perf_counter()
         self._fps = 0.0
+        self._assumed_lens = False
 
     def follow(self, running: Stamp, stack: ExitStack) -> None:
         """Take over newer models from now on; `running` was the model's stamp before it was opened."""
@@ -180,11 +182,22 @@ class _Run:
         hands = self._tracker.motion(poses, frame.time)
         ms["motion"] = (perf_counter() - start) * 1e3
         height, width = frame.image.shape[:2]
-        camera = camera_record(width, height, self._tracker.intrinsics(frame.image), self._options.focal is None)
+        lens = self._tracker.lens(frame.image)
+        self._assumed_lens = lens.assumed
+        camera = camera_record(width, height, lens)
         for writer in self.writers:
             if self.summary.frames == 0:
                 writer.begin(self._header(camera))
             writer.write(frame, hands, ms, camera)
+
+    def estimates(self) -> list[str]:
+        """That distances are estimates, where camera or hand is assumed and anybody reads distances."""
+        assumed = ["the lens"] if self._assumed_lens else []
+        assumed += ["the hand's size"] if self._tracker.person is None else []
+        if not assumed or not self.writers:
+            return []
+        are = "are" if len(assumed) > 1 else "is"
+        return [f"Distances are estimates: {' and '.join(assumed)} {are} assumed (see semihand calibrate)."]
 
     def reset(self) -> None:
         """Forget all hands: the next frame has nothing to do with the last one."""
@@ -209,6 +222,7 @@ class _Run:
             source=self._source.name,
             model=self._model_record(),
             camera=camera,
+            hand=hand_record(self._tracker.person),
             smoothing=asdict(smooth) if smooth else None,
         )
 

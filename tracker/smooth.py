@@ -15,6 +15,7 @@ from math import pi
 
 import numpy as np
 
+from ..models.camera import Lens
 from ..models.joints import ROOT
 
 
@@ -90,13 +91,14 @@ class PoseSmoother:
         self._depth = OneEuro(config.depth)
 
     def __call__(
-        self, uv_image: np.ndarray, xyz_cam: np.ndarray, K: np.ndarray, time: float
+        self, uv_image: np.ndarray, xyz_cam: np.ndarray, lens: Lens, time: float
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Filtered uv_image (21, 2) and xyz_cam (21, 3) at `time` seconds; K (3, 3) of the picture."""
+        """Filtered uv_image (21, 2) and xyz_cam (21, 3) at `time` seconds; lens of the picture."""
         size = max(float(np.ptp(uv_image, axis=0).max()), 1.0)
         uv = self._uv(uv_image, time, size)
         root = xyz_cam[ROOT]
         relative = self._relative(xyz_cam - root, time, self.config.hand_metres)
         z = self._depth(root[2], time, self.config.hand_metres)
-        moved = z * np.array([(uv[ROOT, 0] - K[0, 2]) / K[0, 0], (uv[ROOT, 1] - K[1, 2]) / K[1, 1], 1.0])
+        (u, v), K = lens.straight(uv[ROOT]), lens.K
+        moved = z * np.array([(u - K[0, 2]) / K[0, 0], (v - K[1, 2]) / K[1, 1], 1.0])
         return uv, relative + moved

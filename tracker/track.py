@@ -7,6 +7,7 @@ from math import hypot
 
 import numpy as np
 
+from ..models.camera import Lens
 from ..models.joints import ROOT
 from .crop import CropConfig, ahead, crop_box, moving_factor
 from .estimate import Hand, score
@@ -69,7 +70,7 @@ class Track:
         """The observer does not see it."""
         self.check, self.doubts = frame.index, self.doubts + 1 if doubted else 0
 
-    def follow(self, hand: Hand, K: np.ndarray, time: float, smooth: SmoothConfig | None) -> HandPose:
+    def follow(self, hand: Hand, lens: Lens, time: float, smooth: SmoothConfig | None) -> HandPose:
         """Take the network's answer at `time` as this hand's pose; smooth None leaves it as it is."""
         label = hand.box.handedness
         if self.smoother is None or label != self.side:
@@ -79,7 +80,7 @@ class Track:
             self.vote.add_frame(label, hand.estimate.right)
         uv, xyz = hand.uv_image, hand.xyz_cam
         if self.smoother:
-            uv, xyz = self.smoother(uv, xyz, K, time)
+            uv, xyz = self.smoother(uv, xyz, lens, time)
         dt = time - self.time
         if dt > 0:
             self.velocity = (uv.mean(axis=0) - self.uv_image.mean(axis=0)) / dt

@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose
 
 from semihand.errors import SemihandError
 from semihand.kinematics.hand import Hand, Motion
-from semihand.models.camera import default_intrinsics
+from semihand.models.camera import Lens, default_intrinsics
 from semihand.models.joints import JOINT_NAMES
 from semihand.outputs import files
 from semihand.outputs.files import CSV_COLUMNS, CsvWriter, JsonlWriter, NpzWriter
@@ -25,7 +25,7 @@ from semihand.tracker.video import VideoSink
 
 IMAGE = np.zeros((240, 320, 3), np.uint8)
 K = default_intrinsics(320, 240)
-CAMERA = camera_record(320, 240, K, True)
+CAMERA = camera_record(320, 240, Lens(K, assumed=True))
 HEADER = header("clip.mp4", {"name": "lite", "sha256": "ab" * 32, "device": "cpu"}, CAMERA, None)
 MS = {"capture": 1.234567, "detect": 0.0, "estimate": 4.5, "total": 5.04321}
 
@@ -94,7 +94,7 @@ def test_jsonl_is_on_disk_line_by_line(tmp_path):
 def test_jsonl_names_pictures_and_tells_of_another_camera(tmp_path):
     path = tmp_path / "out.jsonl"
     writer = JsonlWriter(str(path))
-    other = camera_record(640, 480, default_intrinsics(640, 480), True)
+    other = camera_record(640, 480, Lens(default_intrinsics(640, 480), assumed=True))
     writer.begin(HEADER)
     for index, camera in enumerate((CAMERA, other, other, CAMERA)):
         writer.write(Frame(IMAGE, 0.0, index, name=f"{index}.png"), [], MS, camera)

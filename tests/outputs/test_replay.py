@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from semihand.cli import app
 from semihand.errors import SemihandError
-from semihand.models.camera import default_intrinsics
+from semihand.models.camera import Lens, default_intrinsics
 from semihand.outputs.bvh import euler_zxy
 from semihand.outputs.files import JsonlWriter
 from semihand.outputs.record import camera_record, header
@@ -20,7 +20,7 @@ from semihand.outputs.writer import Writer
 from semihand.tracker.types import Frame
 
 RUNNER = CliRunner()
-CAMERA = camera_record(640, 480, default_intrinsics(640, 480), True)
+CAMERA = camera_record(640, 480, Lens(default_intrinsics(640, 480), assumed=True))
 IMAGE = np.zeros((480, 640, 3), np.uint8)
 
 

@@ -74,7 +74,7 @@ class Stream(Source):
     """Pictures of planted hands: `script(time)` gives the hands, an error to raise, or a picture of another size."""
 
     def __init__(self, planted, script, count=None, live=False, fps=30.0):
-        self.name, self.fps, self.live = "camera 3" if live else "/films/a film.mp4", fps, live
+        self.name, self.fps, self.live, self.camera = "camera 3" if live else "/films/a film.mp4", fps, live, ""
         self.count = None if live else count
         self._planted, self._script, self._count = planted, script, count or 100000
 

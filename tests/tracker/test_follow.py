@@ -144,7 +144,7 @@ class Film:
     """A source whose frames come until the test has seen what it waits for; `at` runs a step before a frame."""
 
     name, fps, live, count, independent = "film", 100.0, False, None, False
-    trouble = ""
+    camera = trouble = ""
 
     def __init__(self, image, steps):
         """steps: pairs of an action and a condition; the next action comes when the condition holds."""

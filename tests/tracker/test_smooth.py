@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from semihand.models.camera import default_intrinsics
+from semihand.models.camera import Lens, default_intrinsics
 from semihand.models.joints import ROOT
 from semihand.models.lifting import project
 from semihand.tracker.smooth import OneEuro, OneEuroConfig, PoseSmoother, SmoothConfig, delay
@@ -125,7 +125,7 @@ def test_a_smoothed_hand_stays_on_its_pixels_and_keeps_its_input():
     for index in range(200):
         noisy = hand * (1 + 0.05 * rng.normal())  # along the rays: the depth is noisy, the pixels are not
         before = noisy.copy()
-        uv, xyz = smoother(project(noisy, K), noisy, K, index / 30)
+        uv, xyz = smoother(project(noisy, K), noisy, Lens(K), index / 30)
         assert_allclose(noisy, before, rtol=0, atol=0)
         assert_allclose(project(xyz, K)[ROOT], uv[ROOT], atol=1e-9)
         depths.append((noisy[ROOT, 2], xyz[ROOT, 2]))
@@ -137,6 +137,6 @@ def test_no_smoothing_of_a_resting_hand_moves_it():
     hand = np.random.default_rng(5).normal(size=(21, 3)) * 0.04 + (0, 0, 0.5)
     smoother = PoseSmoother()
     for index in range(5):
-        uv, xyz = smoother(project(hand, K), hand, K, index / 30)
+        uv, xyz = smoother(project(hand, K), hand, Lens(K), index / 30)
     assert_allclose(xyz, hand, atol=1e-12)
     assert_allclose(uv, project(hand, K), atol=1e-9)

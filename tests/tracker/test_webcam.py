@@ -119,6 +119,7 @@ def test_it_is_asked_for_what_was_wanted_and_what_came_is_told(cameras, caplog):
     assert [settings[prop] for prop in wanted] == [320, 240, 15]
     assert "asked for 320x240 at 15 fps, delivers 64x48 at 15 fps (MJPG)" in caplog.text
     assert cameras.opened[0].released and source.live
+    assert source.camera == (camera_names().get(0) or "camera 0")  # its lens is kept under that name
 
 
 def test_only_the_newest_picture_is_given_and_time_goes_forward(cameras):

@@ -1,0 +1,1 @@
+"""Measuring what true millimetres need: the camera's lens and the user's hand."""
