@@ -15,6 +15,7 @@ import numpy as np
 
 from ..datasets.open import is_dataset
 from ..errors import SemihandError
+from ..models.calibration import Person, read_person
 from ..models.checkpoint import Checkpoint, atomic_file, load_checkpoint, provenance, save_checkpoint
 from ..models.export import export_network
 from ..models.model_file import data_dir
@@ -35,7 +36,7 @@ from .frames.sources import SourceFrame, open_source
 from .frames.tracked import tracked_crops
 from .gate.decide import Decision, decide, split_held_out
 from .gate.indicators import measure, synthetic_slice
-from .labels.teacher import detector_labels
+from .labels.teacher import TeacherConfig, detector_labels
 from .profiles import FinetuneConfig, named_profile
 from .report.page import terminal_summary, write_report
 from .state import Finetuning
@@ -59,7 +60,7 @@ class AdaptOptions:
     called "my-" and this, or the source's name. split, limit: of a data set, which part and at most how many of its
     frames, evenly spread. crop "label": data sets are cropped by their labels. model: where to start from. minutes: budget
     of the fine-tuning. pictures: finished synthetic cache instead of rendering meanwhile. check: let the user click joints
-    of held-out frames. install False: only say whether it would be.
+    of held-out frames. user: whose hands they are, by the name of a profile. install False: only say whether it would be.
     """
 
     source: str
@@ -81,6 +82,7 @@ class AdaptOptions:
     steps: int | None = None
     split: str | None = None
     limit: int = 2000
+    user: str | None = None
 
     def __post_init__(self):
         if self.teacher not in TEACHERS:
@@ -124,9 +126,11 @@ def adapt(options: AdaptOptions) -> Adapted | None:
     if options.check and not display_available():
         raise SemihandError("--check needs a window to click in, but there is no display. Leave --check out.")
     begun, folder = time.monotonic(), options.folder
+    person = None if options.user is None else read_person(options.user)
     process, observer = Process.join(options.device), LandmarkObserver()
     checkpoint_file = checkpoint_of(options.model)
     checkpoint = load_checkpoint(checkpoint_file)
+    template = checkpoint.info.bone_lengths if person is None else _template(person, checkpoint.info.bone_lengths)
     with process.first_before_others():
         if process.first:
             _make_folder(folder, options.resume)
@@ -142,15 +146,15 @@ def adapt(options: AdaptOptions) -> Adapted | None:
     metadata = provenance(
         " ".join(["semihand", *sys.argv[1:]]), config.seed, 0, name=options.made_name, profile=options.profile,
         teacher=options.teacher, source=Path(options.source).name, source_hash=source_hash, frames_train=len(train),
-        frames_held_out=len(held), parent=parent, config=asdict(config),
+        frames_held_out=len(held), parent=parent, config=asdict(config), user=options.user,
     )  # fmt: skip
     with _pictures(options.pictures, options.backgrounds, process) as pictures:
         teacher = None
         if options.teacher == "detector":
             own = predict(checkpoint.build().eval(), train)
-            teacher = detector_labels(train, checkpoint.info.bone_lengths, own)
-        origin = f"{source_hash}, {parent['sha256']}"
-        tuning = Finetuning(checkpoint, train, pictures, config, options.device, teacher, folder, origin)
+            teacher = detector_labels(train, template, own, TeacherConfig(own_template=person is None))
+        origin = ", ".join([source_hash, parent["sha256"], *([] if person is None else [str(person.bones)])])
+        tuning = Finetuning(checkpoint, train, pictures, config, options.device, teacher, folder, origin, template)
         if options.resume:
             tuning.resume()
         if process.first:
@@ -169,6 +173,11 @@ def adapt(options: AdaptOptions) -> Adapted | None:
         check_by_clicking(folder)
     write_report(folder)
     return Adapted(folder, decision, terminal_summary(folder))
+
+
+def _template(person: Person, lengths) -> np.ndarray:
+    """The person's bone lengths (20,) in the network's unit, in which a whole hand is as large as `lengths` (20,)."""
+    return person.bones * (np.linalg.norm(lengths) / np.linalg.norm(person.bones))
 
 
 def _train_and_judge(tuning: Finetuning, held: CropSet, folder: Path, minutes: float | None) -> Decision | None:

@@ -48,11 +48,12 @@ class Finetuning:
 
     checkpoint: the source. pictures: synthetic ones with labels. teacher: labels of another teacher, used with
     `teacher_weight`. folder: logs and state go there; None keeps nothing. origin: what the crops and the source are; the
-    state of another origin is not gone on with. `trained` learns, `network` is the result so far.
+    state of another origin is not gone on with. template (20,): this person's bone lengths in unit bones, None for the
+    source's. `trained` learns, `network` is the result so far.
     """
 
     def __init__(self, checkpoint: Checkpoint, crops: CropSet, pictures: Pictures, config: FinetuneConfig, device: str = "auto",
-                 teacher: TeacherLabels | None = None, folder=None, origin: str = ""):  # fmt: skip
+                 teacher: TeacherLabels | None = None, folder=None, origin: str = "", template=None):  # fmt: skip
         self.process = Process.join(device)
         self.recipe = {"origin": origin, "crops": len(crops), **_plain(asdict(config))}
         without = None if teacher is None else np.flatnonzero(teacher.weight.sum(axis=1) == 0)
@@ -73,7 +74,9 @@ class Finetuning:
         self.circles = load_circles(config.circle_layout).to(self.process.device) if config.circles_weight else None
         self._learning = [parameter for parameter in self.trained.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.Adam(self._learning, lr=config.rate)
-        self.labels = _pseudo_labels(crops, config, checkpoint.info.bone_lengths, without)
+        self.labels = _pseudo_labels(
+            crops, config, checkpoint.info.bone_lengths if template is None else template, without
+        )
         self.iteration, self.finished, self.step, self.seconds, self._spread = 0, 0, 0, 0.0, None
 
     @property

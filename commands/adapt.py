@@ -21,6 +21,7 @@ def adapt(
     name: Annotated[str | None, typer.Option(help="Name of a recording made now; the personal model is called my-NAME [default: the date, or the source's name].")] = None,
     hand: Annotated[Literal["left", "right"] | None, typer.Option(help="With --record: which hand [default: the first one seen].")] = None,
     viewer: Annotated[str, typer.Option(help="With --record: window, none, or auto.")] = "auto",
+    user: Annotated[str | None, typer.Option(metavar="NAME", help="Whose hands they are: a profile of `semihand calibrate` gives their bone lengths [default: learnt from the frames].")] = None,
     profile: Annotated[Literal["robust", "paper"], typer.Option(help="robust: what measured best; paper: SemiHand to the letter.")] = "robust",
     teacher: Annotated[Literal["none", "detector"] | None, typer.Option(help="detector: the landmark model that finds hands teaches too; none: with robust it still helps to choose among the network's own answers [default: detector with robust, none with paper].")] = None,
     model: Annotated[str, typer.Option(metavar="NAME", help="Model to start from.")] = "base",
@@ -75,7 +76,7 @@ def adapt(
             source=source, name=name, profile=profile, model=model, crop=crop,
             teacher=teacher or ("detector" if profile == "robust" else "none"),
             device=device, minutes=minutes, pictures=pictures, backgrounds=backgrounds, out=out, resume=resume,
-            install=not no_install, check=check, seed=seed, iterations=iterations, steps=steps, split=split, limit=limit,
+            install=not no_install, check=check, seed=seed, iterations=iterations, steps=steps, split=split, limit=limit, user=user,
         )  # fmt: skip
         adapted = run(wanted)
     if adapted is not None:

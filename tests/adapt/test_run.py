@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from numpy.testing import assert_allclose
 from typer.testing import CliRunner
 
 from semihand.adapt import run
@@ -20,8 +21,10 @@ from semihand.adapt.run import AdaptOptions, adapt
 from semihand.adapt.state import Finetuning
 from semihand.cli import app
 from semihand.errors import SemihandError
+from semihand.models.calibration import AVERAGE_BONES, Person, save_person
 from semihand.models.checkpoint import describe, save_checkpoint
 from semihand.models.export import export
+from semihand.models.joints import PRIOR_BONE_LENGTHS
 from semihand.models.model_file import open_model, resolve_model
 from semihand.models.network import Hourglass
 from semihand.models.registry import find
@@ -81,6 +84,21 @@ def test_an_accepted_model_is_installed_with_its_origin(options):
     assert told["frames_train"] + told["frames_held_out"] <= 48 and told["frames_held_out"] >= 8
     assert told["parent"]["sha256"] and told["config"]["iterations"] == 2 and told["seconds"] > 0
     assert "toy" in done.text or "Accepted" in done.text
+
+
+def test_a_measured_hand_is_the_template(options, monkeypatch):
+    bones = np.linspace(0.8, 1.3, 20) * AVERAGE_BONES
+    runs, real = [], run.Finetuning
+    monkeypatch.setattr(run, "Finetuning", lambda *given: runs.append(real(*given)) or runs[-1])
+    with pytest.raises(SemihandError, match="There is no profile 'ann'"):
+        adapt(options(decision=False, user="ann"))
+    save_person(Person("ann", bones, "bank card"))
+    adapt(options(decision=False, user="ann"))
+    adapt(options(decision=False))
+    (measured, plain) = (one.labels.bone_lengths for one in runs)
+    assert_allclose(measured / measured[0], bones / bones[0], rtol=1e-3)
+    assert_allclose(np.linalg.norm(measured), np.linalg.norm(PRIOR_BONE_LENGTHS))
+    assert_allclose(plain, PRIOR_BONE_LENGTHS)
 
 
 def test_a_refused_model_is_kept_aside_and_nothing_changes(options):
