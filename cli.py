@@ -14,6 +14,7 @@ from .commands import (
     adapt,
     bench,
     calibrate,
+    cameras,
     evaluate,
     models,
     peers,
@@ -56,6 +57,7 @@ def _semihand(
 app.command(cls=TrackCommand)(track.track)
 app.command()(replay.play)
 app.command()(replay.convert)
+app.command()(cameras.cameras)
 app.command()(calibrate.calibrate)
 app.command()(adapt.adapt)
 app.add_typer(recordings.app, name="recordings")
