@@ -18,7 +18,8 @@ __all__ = ["Example", "evaluation_page", "write_evaluation"]
 METRICS = (
     ("nme", "nme", 4), ("pck_05", "pck .05", 3), ("pck_10", "pck .10", 3), ("pck_20", "pck .20", 3),
     ("epe_mm", "epe mm", 2), ("epe20_mm", "epe mm, 20 joints", 2), ("pa_mm", "pa mm", 2), ("auc_20_50", "auc 20-50", 3),
-    ("auc_0_50", "auc 0-50", 3), ("auc_0_100", "auc 0-100", 3), ("tips_mm", "tips mm", 2),
+    ("auc_0_50", "auc 0-50", 3), ("auc_0_100", "auc 0-100", 3), ("angle_deg", "joint angles, degrees", 1),
+    ("tips_mm", "tips mm", 2),
     ("tips_auc_0_100", "tips auc 0-100", 3), ("mask_iou", "mask IoU", 3), ("bone_cv", "bones' variation", 3),
     ("jitter_mm", "jitter mm", 2), ("jitter_label_mm", "labels' jitter mm", 2), ("lag_frames", "lag, frames", 2),
     ("handedness", "handedness right", 3),
@@ -31,6 +32,7 @@ GLOSSARY = (
     ("nme", "2D error over the longer side of the hand's box; pck .05: share of joints below 0.05 of it"),
     ("epe mm", "3D error with known root depth and hand scale, moved onto each other at the middle knuckle"),
     ("pa mm", "3D error after the best turn, shift and scale of each frame"),
+    ("joint angles, degrees", "mean error of the 20 angles by which fingers bend and spread"),
     ("auc 20-50", "area under the curve of joints within an error, between these millimetres"),
     ("tips mm", "3D error of the fingertips with centre and spread made equal, for data that label only these"),
     ("bones' variation", "standard deviation of each bone's length over its mean"),

@@ -10,6 +10,7 @@ import numpy as np
 from ...datasets.labels import joints_of_label, label_square
 from ...datasets.sequence import Sequence, SequenceFrame
 from ...errors import SemihandError
+from ...kinematics.measures import joint_angle_errors
 from ...models import metrics
 from ...models.camera import GRID, warp_crop
 from ...models.joints import NUM_JOINTS, WRIST
@@ -21,9 +22,10 @@ AUC_RANGES = ((20, 50), (0, 50), (0, 100))
 PCK_THRESHOLDS = (0.05, 0.10, 0.20)
 IMAGE_METRICS = ("nme", *(f"pck_{100 * threshold:02.0f}" for threshold in PCK_THRESHOLDS))
 SPACE_METRICS = ("epe_mm", "epe20_mm", "pa_mm", *(f"auc_{low}_{high}" for low, high in AUC_RANGES))
+ANGLE_METRICS = ("angle_deg",)
 TIP_METRICS = ("tips_mm", "tips_auc_0_100")
 TIME_METRICS = ("bone_cv", "jitter_mm", "jitter_label_mm", "lag_frames")
-METRICS = (*IMAGE_METRICS, *SPACE_METRICS, *TIP_METRICS, "mask_iou", *TIME_METRICS, "handedness")
+METRICS = (*IMAGE_METRICS, *SPACE_METRICS, *ANGLE_METRICS, *TIP_METRICS, "mask_iou", *TIME_METRICS, "handedness")
 
 
 @dataclass(frozen=True)
@@ -40,13 +42,14 @@ class FrameResult:
     pa_mm: float | None = None
     mask_iou: float | None = None
     tips_mm: float | None = None
+    angle_deg: float | None = None
     gesture: str | None = None
 
 
 @dataclass(frozen=True)
 class HandErrors:
-    """Of the N found hands in the frames' order: errors of the joints (N, 21) and tips (N, 5), NaN without label; the
-    predicted confidence (N, 21), NaN where none; the palm's yaw and pitch in degrees and the longer side of the
+    """Of the N found hands in the frames' order: errors of the joints (N, 21), tips (N, 5) and joint angles (N, 20), NaN
+    without label; the predicted confidence (N, 21), NaN where none; the palm's yaw and pitch in degrees and the longer side of the
     label's box in pixels (N,).
     """
 
@@ -54,6 +57,7 @@ class HandErrors:
     epe_mm: np.ndarray
     pa_mm: np.ndarray
     tips_mm: np.ndarray
+    angle_deg: np.ndarray
     confidence: np.ndarray
     yaw: np.ndarray
     pitch: np.ndarray
@@ -65,7 +69,7 @@ class HandErrors:
 
     def every(self) -> dict[str, np.ndarray]:
         """All errors by the metric's name."""
-        return {**self.of_joints(), "tips_mm": self.tips_mm}
+        return {**self.of_joints(), "tips_mm": self.tips_mm, "angle_deg": self.angle_deg}
 
 
 @dataclass(frozen=True)
@@ -170,7 +174,7 @@ def _hand_errors(hands: list[_Hand]) -> HandErrors:
     return HandErrors(
         nme=metrics.normalised_errors(np.stack([hand.prediction.uv_image for hand in hands]), uv_true, size),
         confidence=_stacked([hand.prediction.confidence for hand in hands], (NUM_JOINTS,)),
-        yaw=yaw, pitch=pitch, size_px=size, **_space_errors(hands),
+        yaw=yaw, pitch=pitch, size_px=size, angle_deg=_angle_errors(hands, sides), **_space_errors(hands),
     )  # fmt: skip
 
 
@@ -186,6 +190,18 @@ def _space_errors(hands: list[_Hand]) -> dict[str, np.ndarray]:
     errors = {name: np.full((len(hands), values.shape[1]), np.nan) for name, values in found.items()}
     for name, values in found.items():
         errors[name][measured] = values
+    return errors
+
+
+def _angle_errors(hands: list[_Hand], sides: list[str | None]) -> np.ndarray:
+    """Errors in degrees (N, 20) of the joint angles of `kinematics.skeleton`; NaN where a side or a joint is unknown."""
+    xyz = _stacked([hand.prediction.xyz for hand in hands], (NUM_JOINTS, 3))
+    xyz_true = _stacked([hand.frame.xyz for hand in hands], (NUM_JOINTS, 3))
+    known = np.isfinite(xyz + xyz_true).all((1, 2)) & np.array([side is not None for side in sides])
+    mirror = np.array([[-1.0 if side == "left" else 1.0, 1.0, 1.0] for side in sides])[known, None]
+    errors = np.full((len(hands), 20), np.nan)
+    if known.any():
+        errors[known] = joint_angle_errors(xyz[known] * mirror, xyz_true[known] * mirror).reshape(-1, 20)
     return errors
 
 
@@ -206,7 +222,7 @@ def _in_the_image(errors: HandErrors | None, scores: _Scores) -> None:
 def _in_space(errors: HandErrors | None, scores: _Scores) -> None:
     if errors is None or not np.isfinite(errors.pa_mm).any() and not np.isfinite(errors.tips_mm).any():
         reason = "no found hand has 3D labels, intrinsics and a 3D prediction"
-        return scores.lack((*SPACE_METRICS, *TIP_METRICS), reason)
+        return scores.lack((*SPACE_METRICS, *ANGLE_METRICS, *TIP_METRICS), reason)
     if np.isfinite(errors.epe_mm).any():
         scores.add("epe_mm", metrics.mean_error, errors.epe_mm)
         scores.add("epe20_mm", metrics.mean_error, np.delete(errors.epe_mm, WRIST, axis=1))
@@ -216,6 +232,10 @@ def _in_space(errors: HandErrors | None, scores: _Scores) -> None:
         reason = "no label has joint 9, the middle knuckle, which hands are moved onto; see tips_mm"
         scores.lack(tuple(name for name in SPACE_METRICS if name != "pa_mm"), reason)
     scores.add("pa_mm", metrics.mean_error, errors.pa_mm)
+    if np.isfinite(errors.angle_deg).any():
+        scores.add("angle_deg", metrics.mean_error, errors.angle_deg)
+    else:
+        scores.lack(ANGLE_METRICS, "no found hand has all 21 joints labelled in 3D and a known side")
     scores.add("tips_mm", metrics.mean_error, errors.tips_mm)
     scores.add("tips_auc_0_100", metrics.auc, errors.tips_mm, 0, 100)
 

@@ -17,7 +17,7 @@ from .run import METRICS, TIP_METRICS, FrameResult, HandErrors, Result
 
 SCHEMA = 2
 #: Digits after the point; the other metrics are shares and get three.
-DIGITS = {"nme": 4, "lag_frames": 2, **{name: 2 for name in METRICS if name.endswith("_mm")}}
+DIGITS = {"nme": 4, "lag_frames": 2, "angle_deg": 1, **{name: 2 for name in METRICS if name.endswith("_mm")}}
 #: Metrics that JSON has and the terminal's table has no room for.
 _NOT_IN_TABLE = ("epe20_mm", "jitter_label_mm")
 _WORST_JOINTS = 5
