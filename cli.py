@@ -36,7 +36,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="Hand tracking from an ordinary webcam that becomes better at your hands, on your own machine.",
+    help="Hand tracking from an ordinary webcam that becomes better at your hands, on your own machine.\n\n"
+    "Begin with `semihand track` (or `semihand film.mp4`), then `semihand adapt --record`."
+    " `semihand COMMAND --help` has examples.",
 )
 
 

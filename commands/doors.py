@@ -6,11 +6,42 @@ from pathlib import Path
 
 from typer.core import TyperCommand, TyperGroup
 
+#: The program's help: what its commands do, by group, in the order in which one needs them.
+GUIDE = {
+    "Your hands": {
+        "track": "Track hands on a webcam, a video or pictures.",
+        "adapt": "Make the model better at your own hands.",
+        "models": "List models; choose which one is used; go back.",
+        "recordings": "List your recordings; look at them; delete them.",
+        "play": "Send a recorded track to other programs.",
+        "convert": "Write a recorded track as another file.",
+        "demo": "Try it without a camera, on a rendered clip.",
+        "doctor": "Say what works on this machine, and what to do.",
+    },
+    "Measuring and research": {
+        "eval": "Measure models on labelled pictures, or on a video.",
+        "bench": "Measure the speed on this machine.",
+        "peers": "Compare with other hand trackers.",
+        "ablate": "Measure which part of the method brings what.",
+        "gate-study": "Measure how well adapt tells better from worse.",
+        "synth": "Render labelled synthetic hands.",
+        "studio": "Render a second synthetic world to adapt to.",
+        "pool": "Label many people's hands for pretrain.",
+        "pretrain": "Train a network.",
+        "export": "Make a model file of trained weights.",
+    },
+}
 _VIDEOS = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm", ".mpg", ".mpeg", ".wmv", ".gif")
 
 
 class Doors(TyperGroup):
-    """The program: a file or folder in a command's place is tracked."""
+    """The program: a file or folder in a command's place is tracked. Its help is GUIDE."""
+
+    def format_commands(self, ctx, formatter):
+        """A part of the help for each group."""
+        for title, commands in GUIDE.items():
+            with formatter.section(title):
+                formatter.write_dl(list(commands.items()))
 
     def resolve_command(self, ctx, args):
         """As always; `in.mp4 ...` becomes `track in.mp4 ...`."""

@@ -13,7 +13,7 @@ from .shared import number, pairs
 def evaluate(
     data: Annotated[list[Path] | None, typer.Option(metavar="DIR", help="Labelled pictures: a sequence folder, or a published data set as it was unpacked; give the option again for more.")] = None,
     video: Annotated[Path | None, typer.Option(metavar="FILE", help="Instead of --data: a video without labels, judged by how steady and complete the tracking is.")] = None,
-    model: Annotated[list[str] | None, typer.Option(metavar="NAME|FILE", help="Released or personal model by name, or an .onnx file; give the option again for more, side by side [default: the one of `semihand models use`, else lite].")] = None,
+    model: Annotated[list[str] | None, typer.Option(metavar="NAME|FILE", help="Released or personal model by name, or an .onnx file; give the option again for more, side by side [default: the one of `semihand models use`, else base].")] = None,
     device: Annotated[str, typer.Option(help="auto, cuda or cpu. cuda fails where CUDA does not run.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON: all metrics, curves and tables.")] = False,
     format: Annotated[str | None, typer.Option(metavar="NAME", help="With --data: the data set's format: auto, sequence, rhd, stb, dexter-object ... (a wrong name lists them) [default: auto].")] = None,

@@ -9,10 +9,17 @@ import typer
 from .shared import number
 
 app = typer.Typer(
-    no_args_is_help=True, help="Released and personal models: list them, choose the default, go back, delete."
+    invoke_without_command=True,
+    help="Released and personal models: list them, choose which one is used, go back, delete. Without a command: list.",
 )
 
 _MODEL_NAME = typer.Argument(metavar="NAME", help="A name of `semihand models list`.")
+
+
+@app.callback()
+def _models(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        models_list()
 
 
 @app.command("list")
@@ -40,7 +47,7 @@ def models_show(
 
 @app.command("use")
 def models_use(name: Annotated[str, _MODEL_NAME]) -> None:
-    """Make a model the default of track, eval and demo; `semihand models use lite` goes back to the released one."""
+    """Make a model the default of track, eval and demo; `semihand models use base` goes back to the released one."""
     from ..models.registry import use
 
     typer.echo(f"{use(name).name} is the default now.")

@@ -8,9 +8,15 @@ from typing import Annotated
 import typer
 
 app = typer.Typer(
-    no_args_is_help=True,
-    help="Recordings of your hands: list them, look at them, delete them. They never leave this machine.",
+    invoke_without_command=True,
+    help="Recordings of your hands: list them, look at them, delete them. They never leave this machine. Without a command: list.",
 )
+
+
+@app.callback()
+def _recordings(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        recordings_list()
 
 
 @app.command("list")

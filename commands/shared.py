@@ -12,9 +12,16 @@ BACKGROUNDS = typer.Option(metavar="DIR", help="Folder of pictures used as backg
 CAMERA = "Webcam by number, by part of its name, by its path (/dev/v4l/by-id/...), or an address (rtsp://, http://)"
 
 
-def number(low: float, high: float, *names: str, **more: Any) -> Any:
-    """A typer.Option for a number from low to high; what is larger, or not finite, is wrong usage (exit code 2)."""
-    return typer.Option(*names, min=low, max=high, callback=_finite, **more)
+def number(low: float, high: float, *names: str, metavar: str = "N", **more: Any) -> Any:
+    """A typer.Option for a number from low to high; all else, and what is not finite, is wrong usage (exit code 2)."""
+
+    def checked(value: float | None) -> float | None:
+        # NaN is neither below nor above any limit.
+        if value is not None and not (math.isfinite(value) and low <= value <= high):
+            raise typer.BadParameter(f"{value} is not between {low:g} and {high:g}.")
+        return value
+
+    return typer.Option(*names, metavar=metavar, callback=checked, **more)
 
 
 def seed_option(text: str) -> Any:
@@ -36,10 +43,3 @@ def pairs(options: list[str] | None) -> dict[str, str]:
     if wrong:
         raise typer.BadParameter(f"--option {wrong[0]} is no NAME=VALUE.")
     return {name: value for name, _, value in split}
-
-
-def _finite(value: float | None) -> float | None:
-    # NaN is neither below nor above any limit.
-    if value is not None and not math.isfinite(value):
-        raise typer.BadParameter(f"{value} is not a number that can be used here.")
-    return value

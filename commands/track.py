@@ -17,7 +17,7 @@ def track(
     camera: Annotated[str | None, typer.Option(metavar="N|NAME|ADDRESS", help=f"{CAMERA} [default: the first one, without --video and --images].")] = None,
     video: Annotated[str | None, typer.Option(metavar="FILE", help="Video file or animation instead of a webcam; - is the standard input.")] = None,
     images: Annotated[str | None, typer.Option(metavar="DIR", help="Folder of pictures, a pattern in quotes, or pictures. Each stands for itself unless --fps is given.")] = None,
-    model: Annotated[str | None, typer.Option(metavar="NAME|FILE", help="Released or personal model by name, or an .onnx file [default: the one of `semihand models use`, else lite].")] = None,
+    model: Annotated[str | None, typer.Option(metavar="NAME|FILE", help="Released or personal model by name, or an .onnx file [default: the one of `semihand models use`, else base].")] = None,
     follow: Annotated[bool, typer.Option("--follow", help="Take over a newer model while tracking: installed, chosen or rolled back meanwhile.")] = False,
     device: Annotated[str, typer.Option(help="auto, cuda or cpu. auto says what it took; cuda fails where CUDA does not run.")] = "auto",
     hands: Annotated[int, number(1, 8, help="Track at most so many hands.")] = 2,
@@ -84,7 +84,7 @@ def demo(
     frames: Annotated[int, number(1, 10**9, help="How many frames to render and track, 30 of them a second.")] = 150,
     hands: Annotated[int, number(1, 2, help="One right hand, or both hands of a person.")] = 1,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the overlay video and the joints.")] = Path("semihand-demo"),
-    model: Annotated[str | None, typer.Option(metavar="NAME|FILE", help="Released or personal model by name, or an .onnx file [default: the one of `semihand models use`, else lite].")] = None,
+    model: Annotated[str | None, typer.Option(metavar="NAME|FILE", help="Released or personal model by name, or an .onnx file [default: the one of `semihand models use`, else base].")] = None,
     device: Annotated[str, typer.Option(help="auto, cuda or cpu. cuda fails where CUDA does not run.")] = "auto",
 ) -> None:  # fmt: skip
     """Render a short clip of hands with known truth, track it, and say how well and how fast. Needs no camera.

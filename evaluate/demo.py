@@ -177,8 +177,6 @@ def _report(options: DemoOptions, tracker: Tracker, results: dict, summary: Summ
         ]
     if "total" in stages:
         lines.append(f"speed             {1e3 / stages['total'][0]:.0f} frames a second, drawing and files apart")
-    lines += ["", f"{'ms':10}{'median':>9}{'p95':>9}{'runs':>9}"]
-    lines += [f"{stage:10}{median:9.2f}{p95:9.2f}{runs:9d}" for stage, (median, p95, runs) in stages.items()]
-    return "\n".join(
-        [*lines, "", f"overlay           {options.out / VIDEO}", f"joints            {options.out / JOINTS}"]
-    )
+    lines += [f"overlay           {options.out / VIDEO}", f"joints            {options.out / JOINTS}"]
+    log.debug("%s", summary.stages_text())
+    return "\n".join(lines)

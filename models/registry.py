@@ -92,7 +92,7 @@ def checkpoint_of(name_or_path: str | Path | None) -> Path:
     path = resolve_model(name_or_path).with_suffix(".safetensors")
     if not path.is_file():
         raise SemihandError(
-            f"{path.stem} has no weights to train on: {path} does not exist. Start from another model, like lite."
+            f"{path.stem} has no weights to train on: {path} does not exist. Start from another model, like base."
         )
     return path
 
@@ -151,7 +151,7 @@ def rollback(name: str, version: int | None = None) -> Installed:
 
 
 def remove(name: str) -> Path:
-    """Delete a personal model with all its versions; the default falls back to lite where it was this one.
+    """Delete a personal model with all its versions; the default falls back to base where it was this one.
 
     Returns where it was. Raises SemihandError.
     """

@@ -3,10 +3,12 @@
 import cv2
 import numpy as np
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from semihand import __version__
 from semihand.cli import app
+from semihand.commands.doors import GUIDE
 from semihand.tracker import run as run_module
 from semihand.tracker.summary import Summary
 
@@ -55,3 +57,25 @@ def test_bare_and_version():
     assert bare.exit_code == 0 and "Usage:" in bare.stdout and "track" in bare.stdout
     version = RUNNER.invoke(app, ["--version"])
     assert version.exit_code == 0 and version.stdout == f"semihand {__version__}\n"
+
+
+def test_the_help_tells_every_command_once_the_live_ones_first():
+    named = [name for commands in GUIDE.values() for name in commands]
+    assert sorted(named) == sorted(get_command(app).commands)
+    shown = RUNNER.invoke(app, ["--help"]).stdout
+    places = [shown.index(f"\n  {name} ") for name in named]
+    assert places == sorted(places) and named[:2] == ["track", "adapt"]
+    assert "..." not in shown.partition("\n")[2] and max(map(len, shown.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("group", ["models", "recordings"])
+def test_a_bare_group_lists(group, monkeypatch, tmp_path):
+    monkeypatch.setenv("SEMIHAND_DATA", str(tmp_path))
+    bare, listed = RUNNER.invoke(app, [group]), RUNNER.invoke(app, [group, "list"])
+    assert bare.exit_code == 0 and bare.stdout == listed.stdout != ""
+
+
+def test_a_number_out_of_range_says_the_range():
+    refused = RUNNER.invoke(app, ["track", "--hands", "9"])
+    assert refused.exit_code == 2 and "9 is not between 1 and 8." in refused.stderr
+    assert "<=x" not in RUNNER.invoke(app, ["track", "--help"]).stdout

@@ -89,9 +89,15 @@ class TrackOptions:
         self._check_outputs()
 
     @property
+    def files(self) -> list[str]:
+        """What is written."""
+        wanted = (self.save_video, self.save_images, self.jsonl, self.csv, self.npz)
+        return [path for path in wanted if path and path != "-"]
+
+    @property
     def writes(self) -> bool:
         """Whether anything is written."""
-        return any((self.save_video, self.save_images, self.jsonl, self.csv, self.npz))
+        return bool(self.files or "-" in (self.jsonl, self.csv, self.npz))
 
     def _check_outputs(self) -> None:
         if self.save_video and Path(self.save_video).suffix.lower() not in CODECS:

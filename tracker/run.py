@@ -65,6 +65,8 @@ def track(options: TrackOptions) -> Summary:
         run.summary.notes += [*source.notes(), *run.estimates()]
     for writer in run.writers:  # closed by now: what they tell is all there is
         run.summary.notes += writer.notes()
+    run.summary.files += options.files
+    logger.debug("%s", run.summary.stages_text())
     return run.summary
 
 

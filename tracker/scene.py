@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from .banner import write_banner
 from .draw import Look, draw
-from .text import WHITE, text_size, write
+from .text import WHITE, banner, text_size, write
 from .types import HandPose
 
 #: Pixels: pictures side by side at most, a title's height, the line between two pictures.
@@ -43,7 +42,7 @@ class Scene:
         if wanted not in self._drawn:
             self._drawn[wanted] = self._draw(*wanted)
             if self.trouble:
-                write_banner(self._drawn[wanted], self.trouble)
+                banner(self._drawn[wanted], self.trouble)
         return self._drawn[wanted]
 
     def _draw(self, mirror: bool, look: Look, compare: bool) -> np.ndarray:

@@ -13,7 +13,7 @@ from .types import HandPose
 
 
 class Summary:
-    """Figures of one run. `notes` are sentences that a user should read."""
+    """Figures of one run. `notes` are sentences that a user should read, `files` what was written."""
 
     def __init__(self, source: str) -> None:
         self.source = source
@@ -21,6 +21,7 @@ class Summary:
         self.frames_with_hand = 0
         self.ids: set[int] = set()
         self.notes: list[str] = []
+        self.files: list[str] = []
         self._ms: defaultdict[str, array] = defaultdict(lambda: array("f"))
         self._start = self._end = perf_counter()
 
@@ -52,13 +53,24 @@ class Summary:
         }
 
     def text(self) -> str:
-        """For people, several lines."""
-        share = 100 * self.frames_with_hand / self.frames if self.frames else 0.0
-        hands = f"{len(self.ids)} hand id{'s' * (len(self.ids) != 1)}"
+        """For people, a few lines; `stages_text` has every stage."""
+        seen, hands = self.frames_with_hand, len(self.ids)
+        share = 100 * seen / self.frames if self.frames else 0.0
         lines = [
-            f"{self.source}: {self.frames} frames, {self.fps:.1f} a second",
-            f"a hand in {self.frames_with_hand} of them ({share:.1f} %), {hands}",
-            f"{'ms':10}{'median':>9}{'p95':>9}{'runs':>9}",
+            f"{self.source}: {self.frames} frames, a hand in {seen} of them ({share:.1f} %),"
+            f" {hands} hand{'s' * (hands != 1)} in all"
         ]
-        lines += [f"{stage:10}{m:9.2f}{p:9.2f}{runs:9d}" for stage, (m, p, runs) in self.stage_ms().items()]
+        if "total" in (stages := self.stage_ms()):
+            median, slow, _ = stages["total"]
+            lines.append(
+                f"{median:.0f} ms a frame with a hand (19 of 20 within {slow:.0f} ms);"
+                f" {self.fps:.0f} frames a second with reading, drawing and writing"
+            )
+        if self.files:
+            lines.append(f"wrote {', '.join(self.files)}")
         return "\n".join(lines + self.notes)
+
+    def stages_text(self) -> str:
+        """A table of what each stage took."""
+        rows = [f"{stage:10}{m:9.2f}{p:9.2f}{runs:9d}" for stage, (m, p, runs) in self.stage_ms().items()]
+        return "\n".join([f"{'ms':10}{'median':>9}{'p95':>9}{'runs':>9}", *rows])

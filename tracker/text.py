@@ -64,6 +64,18 @@ def panel(canvas: np.ndarray, lines: Sequence[tuple[str, str]]) -> None:
         write(canvas, meaning, left + first + 3 * size, y, size)
 
 
+def banner(canvas: np.ndarray, text: str) -> None:
+    """A sentence on a dark plate in the middle of the picture, in place, in as many lines as it needs."""
+    size = round(1.2 * text_height(canvas))
+    lines = wrapped(text, size, canvas.shape[1] - 4 * size)
+    step, wide = round(1.4 * size), max(text_size(line, size)[0] for line in lines)
+    width, height = wide + 2 * size, step * len(lines) + size
+    left, top = _inside(canvas, (height, width), (canvas.shape[1] - width) / 2, (canvas.shape[0] - height) / 2)
+    _blend(canvas, _rounded(width, height, size // 2), left, top, PLATE)
+    for number, line in enumerate(lines):
+        write(canvas, line, left + size + (wide - text_size(line, size)[0]) / 2, top + size // 2 + step * number, size)
+
+
 def wrapped(text: str, size: int, width: int) -> list[str]:
     """Lines of at most `width` pixels; a single word may be longer."""
     lines = [""]

@@ -1,6 +1,7 @@
 """The overlay: drawn where the hand is, mirrored on demand, faded where doubtful, and the picture itself stays as it is."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from semihand.tracker import draw as draw_module
 from semihand.tracker.draw import EDGE_COLOR, FINGER_COLORS, PARTS, UNSURE, Look, draw, label
 from semihand.tracker.types import HandBox, HandPose
 
+REFERENCE = Path(__file__).parent / "overlay_reference.png"
 K = default_intrinsics(320, 240)
 BLACK = np.zeros((240, 320, 3), np.uint8)
 BONES_ALONE = Look.of("none")
@@ -48,6 +50,22 @@ def has_color(picture, uv, color, radius=3) -> bool:
     u, v = np.rint(uv).astype(int)
     part = picture[max(v - radius, 0) : v + radius + 1, max(u - radius, 0) : u + radius + 1].reshape(-1, 3).astype(int)
     return bool((np.abs(part - color).max(axis=1) < 40).any())
+
+
+def overlay(shift: float = 0.0) -> np.ndarray:
+    """What the reference picture shows: a sure hand and a doubtful one with masks, labels and speed on grey."""
+    yy, xx = np.mgrid[:64, :64]
+    mask = (np.hypot(xx - 31.5, yy - 36) < 24).astype(float)
+    left = pose((90.0 + shift, 110.0), mask=mask)
+    right = pose((230.0, 120.0), mirrored=True, mask=mask, sure=0.4, roll=0.3)
+    return draw(np.full((240, 320, 3), 120, np.uint8), [left, right], fps=30, latency_ms=9)
+
+
+def test_the_overlay_looks_like_the_reference_picture():
+    expected = cv2.imread(str(REFERENCE)).astype(int)
+    difference = np.abs(overlay().astype(int) - expected)
+    assert difference.mean() < 1.0 and np.quantile(difference, 0.99) < 30
+    assert np.abs(overlay(shift=3).astype(int) - expected).mean() > 3  # three pixels would be seen
 
 
 def test_joints_and_bones_are_where_the_hand_is():

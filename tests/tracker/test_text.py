@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from semihand.tracker.text import plate, plate_size, text_height, text_size, wrapped, write
+from semihand.tracker.text import banner, plate, plate_size, text_height, text_size, wrapped, write
 
 REFERENCE = Path(__file__).parent / "text_reference.png"
 
@@ -70,3 +70,14 @@ def test_size_grows_with_the_picture_and_not_with_its_shape():
     sizes = [text_height(np.empty((height, width, 1), np.uint8)) for width, height in
              ((160, 120), (640, 480), (1280, 720), (720, 1280), (3840, 2160))]  # fmt: skip
     assert sizes[0] == sizes[1] == 13 and sizes[2] == sizes[3] == 21 and sizes[4] == 63
+
+
+@pytest.mark.parametrize("width, height", [(640, 480), (240, 426), (1920, 1080)])
+def test_a_banner_is_whole_and_in_the_middle(width, height):
+    picture = np.full((height, width, 3), 235, np.uint8)
+    banner(picture, "The camera gives no pictures. Waiting for it to come back; q ends it.")
+    rows, columns = np.nonzero((picture != 235).any(axis=2))
+    assert 0 < columns.min() and columns.max() < width - 1
+    assert abs(columns.min() + columns.max() - width) < 4 and abs(rows.min() + rows.max() - height) < 4
+    inside = picture[rows.min() : rows.max(), columns.min() : columns.max()]
+    assert (inside > 240).any() and (inside < 110).mean() > 0.5

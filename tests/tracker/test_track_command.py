@@ -53,6 +53,7 @@ def test_pictures_to_every_kind_of_file(models, plant, pictures, tmp_path):
                      "--npz", out["npz"], "--save-video", out["mp4"])  # fmt: skip
     assert result.exit_code == 0, result.output
     assert "3 frames" in result.stderr and "a hand in 3 of them (100.0 %)" in result.stderr
+    assert f"wrote {tmp_path / 'out.mp4'}, " in result.stderr and "median" not in result.stderr
     assert "1 of 4 pictures could not be read" in result.stderr
     first, *lines = lines_of(out["jsonl"])
     assert first["model"]["name"] == "planted" and first["source"] == str(pictures)
