@@ -49,8 +49,8 @@ class FrameResult:
 @dataclass(frozen=True)
 class HandErrors:
     """Of the N found hands in the frames' order: errors of the joints (N, 21), tips (N, 5) and joint angles (N, 20), NaN
-    without label; the predicted confidence (N, 21), NaN where none; the palm's yaw and pitch in degrees and the longer side of the
-    label's box in pixels (N,).
+    without label; the predicted confidence (N, 21), NaN where none; the palm's yaw and pitch in degrees and the longer
+    side of the label's box in pixels (N,).
     """
 
     nme: np.ndarray
