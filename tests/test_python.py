@@ -22,6 +22,7 @@ from semihand.tracker.types import Frame, HandBox, HandPose
 
 ROOT = Path(semihand.__file__).parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+ARGUMENTS = {"dexterous_hand": ("finger_right.yml", "urdf")}
 
 
 # ---- a camera and networks that cost nothing
@@ -243,6 +244,19 @@ def test_results_have_names_draw_and_become_plain(planted):
 # ---- examples
 
 
+class Robot:
+    """What dex-retargeting builds: two joints that follow the vector from wrist to index tip."""
+
+    optimizer = SimpleNamespace(target_link_human_indices=np.array([[0], [8]]))
+    joint_names = ("across", "along")
+
+    def build(self):
+        return self
+
+    def retarget(self, vectors):
+        return vectors[0, [0, 2]]
+
+
 @pytest.fixture
 def desktop(monkeypatch):
     """pynput, IPython and pactl as far as the examples use them. Returns what was done to them."""
@@ -261,8 +275,11 @@ def desktop(monkeypatch):
     shown = ModuleType("IPython.display")
     shown.Image = lambda data, format: len(data)
     shown.display = lambda image, display_id: SimpleNamespace(update=done.append)
+    dex = ModuleType("dex_retargeting.retargeting_config")
+    dex.RetargetingConfig = SimpleNamespace(set_default_urdf_dir=done.append, load_from_file=lambda _: Robot())
     for name, module in (("pynput", ModuleType("pynput")), ("pynput.mouse", mouse),
-                         ("IPython", ModuleType("IPython")), ("IPython.display", shown)):  # fmt: skip
+                         ("IPython", ModuleType("IPython")), ("IPython.display", shown),
+                         ("dex_retargeting", ModuleType("dex_retargeting")), (dex.__name__, dex)):  # fmt: skip
         monkeypatch.setitem(sys.modules, name, module)
     monkeypatch.setattr(subprocess, "run", lambda command, **_: done.append(command))
     return done
@@ -271,7 +288,7 @@ def desktop(monkeypatch):
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_examples_run_and_are_short(planted, desktop, capsys, path):
     assert len(path.read_text().splitlines()) < 40
-    runpy.run_path(str(path))["main"]()
+    runpy.run_path(str(path))["main"](*ARGUMENTS.get(path.stem, ()))
     told = capsys.readouterr().out.splitlines()
     if path.stem == "pinch_to_click":
         assert desktop == ["press", "release"]
@@ -279,6 +296,10 @@ def test_examples_run_and_are_short(planted, desktop, capsys, path):
         assert desktop == [["pactl", "set-sink-volume", "@DEFAULT_SINK@", "84%"]]
     elif path.stem == "robot_gripper":
         assert told[0].startswith("move [0.005, 0.0, 0.0] m, gripper 0.0") and len(told) == 9
+    elif path.stem == "dexterous_hand":
+        assert desktop == ["urdf"] and len(told) == 20
+        bent, stretched = (float(line.split()[-1]) for line in (told[0], told[15]))
+        assert 0 < bent < stretched < 0.2  # metres from the wrist, along the palm
     elif path.stem == "jupyter_cell":
         assert len(desktop) == 30 and min(desktop) > 1000
     else:
