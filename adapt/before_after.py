@@ -11,12 +11,15 @@ from ..errors import SemihandError
 from ..models.camera import GRID
 from ..tracker.draw import draw_skeleton
 from ..tracker.scene import side_by_side
-from ..tracker.text import WHITE, plate
+from ..tracker.text import write
 from ..tracker.video import VideoSink
 
 STRIP, VIDEO = "before-after.jpg", "before-after.mp4"
 _TILE, _COLUMNS, _VIDEO_SIDE, _FPS = 240, 6, 384, 10.0
 _NAMES = ("before", "after")
+#: What stands over the strip's rows, in bands of so many pixels.
+_HEADS = ("before: held-out hands, the ones that changed most", "after")
+_BAND, _TEXT, _GROUND = 30, 17, (40, 40, 40)
 
 
 def write_before_after(folder: str | Path) -> tuple[Path, Path]:
@@ -45,10 +48,11 @@ def most_changed(before: np.ndarray, after: np.ndarray, count: int) -> np.ndarra
 def _write_strip(path: Path, image: np.ndarray, joints: tuple[np.ndarray, np.ndarray]) -> None:
     rows = most_changed(*joints, _COLUMNS)
     lines = []
-    for name, uv in zip(_NAMES, joints, strict=True):
-        tiles = [_tile(image[row], uv[row], _TILE) for row in rows]
-        plate(tiles[0], name, 8, 8, 20, WHITE)
-        lines.append(np.hstack(tiles))
+    for head, uv in zip(_HEADS, joints, strict=True):
+        tiles = np.hstack([_tile(image[row], uv[row], _TILE) for row in rows])
+        band = np.full((_BAND, tiles.shape[1], 3), _GROUND, np.uint8)
+        write(band, head, 8, 5, _TEXT)
+        lines += [band, tiles]
     try:
         path.write_bytes(cv2.imencode(".jpg", np.vstack(lines), [cv2.IMWRITE_JPEG_QUALITY, 92])[1])
     except OSError as error:

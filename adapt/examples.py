@@ -29,20 +29,26 @@ class ExampleLabels:
 
     def note(self, finetuning, confidence: Confidence | None) -> None:
         """Called before the first iteration, without a confidence, and after each one."""
-        labels, crops = finetuning.labels, finetuning.crops
+        labels, crops, taught = finetuning.labels, finetuning.crops, finetuning.taught
         if self._rows is None:
             self._rows = np.unique(np.linspace(0, len(crops) - 1, self._count).astype(int))
             self._images = plain_pictures(crops.take(self._rows))
         rows = self._rows
+        self._taught = taught[rows]
         self._label.append(labels.pose[0][rows])
         self._registered.append(labels.registered[0][rows])
-        self._gate.append(np.zeros(len(rows), bool) if confidence is None else confidence.gate[rows] > 0.5)
+        if confidence is not None and self._taught.any():  # those crops learn the other teacher's label
+            self._label[-1] = np.where(self._taught[:, None, None], finetuning.teacher.uv[rows], self._label[-1])
+        none = confidence is None
+        self._gate.append(np.zeros(len(rows), bool) if none else finetuning.counting(confidence.gate)[rows] > 0.5)
         self._cost.append(np.full(len(rows), np.nan) if confidence is None else confidence.total[rows])
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """rows (M,), image (M, s, s, 3), uv_start (M, 21, 2), and per iteration uv_label, uv_registered, gate, confidence."""
+        """rows (M,), image (M, s, s, 3), uv_start (M, 21, 2), taught (M,): the label is another teacher's, and per
+        iteration uv_label, uv_registered, gate: the label counts, confidence."""
         return {
-            "rows": self._rows, "image": self._images, "uv_start": self._label[0], "uv_label": np.stack(self._label),
+            "rows": self._rows, "image": self._images, "uv_start": self._label[0], "taught": self._taught,
+            "uv_label": np.stack(self._label),
             "uv_registered": np.stack(self._registered), "gate": np.stack(self._gate), "confidence": np.stack(self._cost),
         }  # fmt: skip
 

@@ -33,9 +33,10 @@ def finetune(
 ) -> nn.Module:
     """Algorithm 1 from where `run` stands to its end; returns the result.
 
-    minutes: a budget; iterations get shorter where it would be passed. observer: called before the first iteration
-    (without a confidence) and after each, by the first process alone, as is validate(network): further columns of
-    iterations.csv. Raises SemihandError where the loss is no number or the joints collapse.
+    minutes: a budget; iterations get shorter where it would be passed, and fewer where that is not enough.
+    observer: called before the first iteration (without a confidence) and after each, by the first process alone,
+    as is validate(network): further columns of iterations.csv. Raises SemihandError where the loss is no number or
+    the joints collapse.
     """
     config, crops, labels, device = run.config, run.crops, run.labels, run.process.device
     if run.untouched:
@@ -43,8 +44,8 @@ def finetune(
     if observer and run.process.first and run.iteration == 0:
         observer(run, None)
     with run.progress() as bar:
-        while run.iteration < config.iterations:
-            steps, rng, generator = run.next_iteration(minutes)
+        while run.iteration < config.iterations and (steps := run.affordable(minutes)):
+            rng, generator = run.next_iteration()
             confidence = labels.judge(run.network, device)  # Eq. (8); the gate holds for the whole iteration
             for rows in run.batches(steps):
                 run.trained.train()

@@ -47,6 +47,8 @@ log = logging.getLogger(__name__)
 #: Fewer crops than this teach nothing that holds elsewhere.
 LEAST_CROPS = 40
 VIDEOS = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v"})
+#: Seconds: what learning gets at least, and what writing the model and its pages takes.
+LEAST_LEARNING, WRITING = 20.0, 8.0
 TEACHERS = ("none", "detector")
 #: What an earlier run of the same name left in its folder.
 _LEFT = ("state.pt", "iterations.csv", "train.csv", "labels.npz", "heldout.npz", "indicators.json", "run.json")
@@ -58,9 +60,10 @@ class AdaptOptions:
 
     source: recording (name or folder), video, folder of pictures or data set; name: of the personal model, which is
     called "my-" and this, or the source's name. split, limit: of a data set, which part and at most how many of its
-    frames, evenly spread. crop "label": data sets are cropped by their labels. model: where to start from. minutes: budget
-    of the fine-tuning. pictures: finished synthetic cache instead of rendering meanwhile. check: let the user click joints
-    of held-out frames. user: whose hands they are, by the name of a profile. install False: only say whether it would be.
+    frames, evenly spread. crop "label": data sets are cropped by their labels. model: where to start from. minutes:
+    budget of everything after a guided recording. pictures: finished synthetic cache instead of rendering meanwhile.
+    check: let the user click joints of held-out frames. user: whose hands they are, by the name of a profile. install
+    False: only say whether it would be.
     """
 
     source: str
@@ -160,7 +163,7 @@ def adapt(options: AdaptOptions) -> Adapted | None:
         if process.first:
             log.info("%d crops to learn from, %d held out to judge by.", len(train), len(held))
             _write_json(folder / "run.json", metadata)
-        decision = _train_and_judge(tuning, held, folder, options.minutes)
+        decision = _train_and_judge(tuning, held, folder, options.minutes, begun)
     process.leave()
     if decision is None:
         return None
@@ -180,12 +183,21 @@ def _template(person: Person, lengths) -> np.ndarray:
     return person.bones * (np.linalg.norm(lengths) / np.linalg.norm(person.bones))
 
 
-def _train_and_judge(tuning: Finetuning, held: CropSet, folder: Path, minutes: float | None) -> Decision | None:
-    """The decision on held-out crops, None in all processes but the first; the crops' files for the report."""
+def _train_and_judge(
+    tuning: Finetuning, held: CropSet, folder: Path, minutes: float | None, begun: float
+) -> Decision | None:
+    """The decision on held-out crops, None in all processes but the first; the crops' files for the report.
+
+    minutes: of the whole run, which began at `begun`, seconds of time.monotonic().
+    """
     device = tuning.process.device
     source = tuning.source.build().to(device).eval()
     synthetic = synthetic_slice(tuning.pictures)
+    judging = time.monotonic()
     before = measure(source, held, device, synthetic)
+    judging = time.monotonic() - judging
+    if minutes is not None:
+        minutes = _learning_minutes(minutes, time.monotonic() - begun, judging, tuning)
     examples = ExampleLabels()
 
     def forgetting(network) -> dict[str, float]:
@@ -211,6 +223,19 @@ def _train_and_judge(tuning: Finetuning, held: CropSet, folder: Path, minutes: f
         "before": before.values(), "after": after.values(), "decision": asdict(decision),
     })  # fmt: skip
     return decision
+
+
+def _learning_minutes(minutes: float, spent: float, judging: float, tuning: Finetuning) -> float:
+    """What the budget leaves to learn in, once judging again and writing are seen to; where that is less than
+    LEAST_LEARNING, it says what the run will take instead. spent, judging: seconds. What was learned before a stop counts
+    as learned."""
+    left = 60 * minutes - spent - judging - WRITING
+    if left < LEAST_LEARNING and tuning.process.first:
+        total = minutes + (LEAST_LEARNING - left) / 60
+        log.info(
+            "Reading and judging this recording leave little of %g minutes: it will take about %.1f.", minutes, total
+        )
+    return (max(left, LEAST_LEARNING) + tuning.seconds) / 60
 
 
 def _make_folder(folder: Path, resume: bool) -> None:

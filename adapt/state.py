@@ -38,6 +38,8 @@ from .views import Poses
 
 #: The joints of all crops together must keep this share of their spread: heatmaps that flatten draw them to the middle.
 LEAST_SPREAD = 0.7
+#: Steps of an iteration under a small budget, and seconds that a step takes there at most.
+FIRST_STEPS, SLOW_STEP = 4, 1.0
 #: Of the gradient's norm.
 CLIP = 5.0
 LOSSES = ("supervised", "unsupervised", "view", "circles", "teacher", "total")
@@ -77,7 +79,8 @@ class Finetuning:
         self.labels = _pseudo_labels(
             crops, config, checkpoint.info.bone_lengths if template is None else template, without
         )
-        self.iteration, self.finished, self.step, self.seconds, self._spread = 0, 0, 0, 0.0, None
+        self.iteration, self.finished, self.step, self._spread = 0, 0, 0, None
+        self.seconds, self.step_seconds = 0.0, 0.0  # of all iterations, and of their steps alone
 
     @property
     def network(self) -> nn.Module:
@@ -117,26 +120,26 @@ class Finetuning:
         done, total = self.iteration * self.steps, self.config.iterations * self.steps
         return Progress(total=total, initial=done, unit="steps", desc="adapting", disable=not self.process.first)
 
-    def next_iteration(self, minutes: float | None = None) -> tuple[int, np.random.Generator, torch.Generator]:
-        """Begin an iteration: its number of steps within the budget, and what pictures and augmentation are drawn with."""
-        steps = self.affordable(minutes)
+    def next_iteration(self) -> tuple[np.random.Generator, torch.Generator]:
+        """Begin an iteration: what its pictures and its augmentation are drawn with."""
         self.iteration += 1
         self._sums, self._first_step, self._start = dict.fromkeys(LOSSES, 0.0), self.step, time.monotonic()
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate(self.iteration)
         seed, t, rank = self.config.seed, self.iteration, self.process.rank
-        return (
-            steps,
-            np.random.default_rng([seed, t, rank]),
-            torch.Generator().manual_seed(seed * 1000 + t + 100_003 * rank),
-        )
+        generator = torch.Generator().manual_seed(seed * 1000 + t + 100_003 * rank)
+        return np.random.default_rng([seed, t, rank]), generator
 
     def affordable(self, minutes: float | None) -> int:
-        """Steps of the next iteration that the budget leaves room for; the same for all processes."""
-        if minutes is None or self.step == 0:
+        """Steps of the next iteration that the budget leaves room for, 0 where it is spent; the same for all processes."""
+        if minutes is None:
             return self.steps
-        left = (60 * minutes - self.seconds) / (self.config.iterations - self.iteration)
-        steps = int(np.clip(left / (self.seconds / self.step), 1, self.steps))
+        if self.step == 0:  # nobody knows yet how long one takes
+            return min(self.steps, max(FIRST_STEPS, int(60 * minutes / self.config.iterations / SLOW_STEP)))
+        rounds = self.config.iterations - self.iteration
+        apart = (self.seconds - self.step_seconds) / self.iteration  # judging and correcting labels, whatever the steps
+        left, each, few = 60 * minutes - self.seconds, self.step_seconds / self.step, min(FIRST_STEPS, self.steps)
+        steps = int(np.clip((left / rounds - apart) / each, few, self.steps)) if left > apart + few * each else 0
         if self.process.world > 1:  # with another number of steps one of them would wait for ever
             shared = torch.tensor([steps], device=self.process.device)
             dist.broadcast(shared, 0)
@@ -151,8 +154,9 @@ class Finetuning:
             [order.permutation(len(self.crops)) for _ in range(1 + steps * size * world // len(self.crops))]
         )
         for step in range(steps):
-            start = (step * world + rank) * size
+            start, begun = (step * world + rank) * size, time.monotonic()
             yield pool[start : start + size]
+            self.step_seconds += time.monotonic() - begun
 
     def labels_of(self, rows: np.ndarray, gate: np.ndarray) -> Labels:
         """Labels of some crops, on the device."""
@@ -221,6 +225,7 @@ class Finetuning:
         self.optimizer.load_state_dict(state.optimizer)
         self.iteration = self.finished = state.extra["iteration"]
         self.step, self.seconds, self._spread = state.step, state.extra["seconds"], state.extra["spread"]
+        self.step_seconds = state.extra.get("step_seconds", self.seconds)
         self.labels.restore({name: tensor.numpy() for name, tensor in state.extra["labels"].items()})
         if self.process.world == 1:
             restore_rng(state.rng)
@@ -234,6 +239,7 @@ class Finetuning:
         extra = {
             "iteration": self.iteration,
             "seconds": self.seconds,
+            "step_seconds": self.step_seconds,
             "spread": self._spread,
             "recipe": self.recipe,
             "labels": labels,
@@ -261,11 +267,17 @@ class Finetuning:
 
     def in_use(self, gate: np.ndarray) -> dict[str, float]:
         """Shares of the crops that have a label that counts, and one of another teacher. gate (N,)."""
-        own = gate * bool(self.config.pseudo_weight)
-        if self.teacher is None:
-            return {"pass_rate": float(own.mean())}
-        of_teacher = self.teacher.weight.sum(axis=1) > 0
-        return {"pass_rate": float(np.maximum(own, of_teacher).mean()), "teacher_rate": float(of_teacher.mean())}
+        used = {"pass_rate": float(self.counting(gate).mean())}
+        return used if self.teacher is None else used | {"teacher_rate": float(self.taught.mean())}
+
+    @property
+    def taught(self) -> np.ndarray:
+        """(N,) bool: crops that have a label of another teacher."""
+        return np.zeros(len(self.crops), bool) if self.teacher is None else self.teacher.weight.sum(axis=1) > 0
+
+    def counting(self, gate: np.ndarray) -> np.ndarray:
+        """(N,) how much the labels of the crops count, whoever they are of. gate (N,): their own labels'."""
+        return np.maximum(gate * bool(self.config.pseudo_weight), self.taught)
 
 
 def _pseudo_labels(crops: CropSet, config: FinetuneConfig, bone_lengths, rows: np.ndarray | None) -> PseudoLabels:

@@ -29,7 +29,7 @@ def adapt(
     split: Annotated[str | None, typer.Option(metavar="NAME", help="With a data set: the part whose pictures are used [default: the first].")] = None,
     limit: Annotated[int, number(2, 10**9, metavar="N", help="With a data set: at most N evenly spread frames.")] = 2000,
     device: Annotated[str, typer.Option(help="auto, cuda or cpu.")] = "auto",
-    minutes: Annotated[float | None, number(0.1, 1e6, help="Budget for the fine-tuning.")] = None,
+    minutes: Annotated[float | None, number(0.1, 1e6, help="Budget for everything after the recording; where it is too little, it says before learning what it will take.")] = None,
     iterations: Annotated[int | None, number(1, 10**6, help="Rounds of labelling and training [default: 10].")] = None,
     steps: Annotated[int | None, number(1, 10**7, help="Training steps a round [default: the profile's].")] = None,
     seed: Annotated[int, seed_option("Seed of everything that is drawn.")] = 0,
@@ -82,4 +82,5 @@ def adapt(
     if adapted is not None:
         typer.echo(adapted.text)
         ask = partial(typer.confirm, default=True) if sys.stdin.isatty() and not no_install else None
-        typer.echo(next_steps(adapted.folder, wanted.made_name, adapted.decision.accepted and not no_install, use, ask))
+        installed = adapted.decision.accepted and not no_install
+        typer.echo(next_steps(adapted.folder, wanted.made_name, installed, use, ask, hurried=minutes is not None))

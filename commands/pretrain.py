@@ -107,4 +107,5 @@ def export(
     from ..models.export import export as run
 
     report = run(checkpoint, out, check_images, int8)
-    typer.echo(f"{report.path}: {report.megabytes:.1f} MB")
+    apart = ", ".join(f"{name} {difference:.2g}" for name, difference in report.differences.items())
+    typer.echo(f"{report.path}: {report.megabytes:.1f} MB; difference from its weights: {apart}")

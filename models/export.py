@@ -105,6 +105,7 @@ def _trace(live: LiveModel, path: Path, size: int) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        warnings.filterwarnings("ignore", "Constant folding", UserWarning)
         torch.onnx.export(
             live,
             (example,),
@@ -153,7 +154,7 @@ def _compare(live: LiveModel, model: Model, crops: np.ndarray, int8: bool) -> di
         name: float((np.mean if int8 else np.max)(np.abs(e - f))) for name, e, f in zip(live.outputs, expected, found)
     }
     for name, difference in differences.items():
-        log.info("%-10s %s difference from Torch %.2g (bound %g)", name, kind, difference, bounds[name])
+        log.debug("%-10s %s difference from Torch %.2g (bound %g)", name, kind, difference, bounds[name])
     bad = [name for name in live.outputs if not differences[name] <= bounds[name]]
     if bad:
         values = ", ".join(f"{name} {differences[name]:.3g} (bound {bounds[name]})" for name in bad)

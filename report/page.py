@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from html import escape
 
 from . import hand_tiles, plots
@@ -43,8 +44,8 @@ td.figure, th.figure { text-align: right; padding-right: 22px; }
 td.figure { font-variant-numeric: tabular-nums; white-space: nowrap; }
 td small { display: block; max-width: 56ch; }
 .plots { display: grid; gap: 18px 26px; margin-top: 14px; }
-.plots { grid-template-columns: repeat(auto-fit, minmax(min(430px, 100%), 1fr)); }
-.plots.one { grid-template-columns: minmax(0, 560px); }
+.plots { grid-template-columns: repeat(auto-fit, minmax(min(400px, 100%), 1fr)); }
+.plots.one { grid-template-columns: minmax(0, 520px); }
 .plots.small { grid-template-columns: repeat(auto-fit, minmax(min(300px, 100%), 1fr)); }
 .strip { display: grid; gap: 6px; margin-top: 12px; font-size: 12px; }
 .strip .head { font-weight: 600; }
@@ -55,6 +56,22 @@ td small { display: block; max-width: 56ch; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 20px; margin: 8px 0; }
 dt { color: var(--muted); }
 dd { margin: 0; overflow-wrap: anywhere; }
+figure { margin: 0; }
+figcaption { color: var(--muted); font-size: 13px; line-height: 1.4; margin: 2px 0 0; max-width: 62ch; }
+@media (max-width: 640px) {
+  main { padding: 12px 8px 40px; }
+  section, header { padding: 16px 14px; }
+  dl, table, tbody, tr { display: block; }
+  dd { margin: 0 0 8px; }
+  table { min-width: 0; }
+  tr { padding: 8px 0; border-bottom: 1px solid var(--line); }
+  tr:first-child, td.aside, td:empty { display: none; }
+  td, td.figure { display: flex; justify-content: space-between; gap: 12px; padding: 2px 0; border: 0; text-align: right; }
+  td:first-child { display: block; text-align: left; font-weight: 600; }
+  td::before { content: attr(data-head); color: var(--muted); text-align: left; }
+  td:first-child::before { content: none; }
+  td small { font-weight: 400; }
+}
 code { font: 13px ui-monospace, monospace; }
 """
 
@@ -80,14 +97,35 @@ def section(title: str, told: str, *parts: str) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], figures: Sequence[int] = ()) -> str:
-    """head: plain text; rows: cells of HTML; figures: columns of numbers, set to the right."""
+    """head: plain text; rows: cells of HTML; figures: columns of numbers, set to the right.
 
-    def cells(tag: str, row: Sequence[str]) -> str:
-        marks = [' class="figure"' if i in figures else "" for i in range(len(row))]
-        return "<tr>" + "".join(f"<{tag}{mark}>{cell}</{tag}>" for mark, cell in zip(marks, row, strict=True)) + "</tr>"
+    On a phone every row becomes a list under its first cell; columns without a head are left out there.
+    """
+    kinds = [' class="figure"' if i in figures else ' class="aside"' if not name else "" for i, name in enumerate(head)]
 
-    body = "".join(cells("td", row) for row in rows)
-    return f'<div class="wide"><table>{cells("th", [escape(name) for name in head])}{body}</table></div>'
+    def line(row: Sequence[str]) -> str:
+        named = zip(kinds, head, row, strict=True)
+        cells = [
+            f'<td{kind if i else ""} data-head="{escape(name)}">{cell}</td>'
+            for i, (kind, name, cell) in enumerate(named)
+        ]
+        return f"<tr>{''.join(cells)}</tr>"
+
+    names = "".join(f"<th{kind}>{escape(name)}</th>" for kind, name in zip(kinds, head))
+    return f'<div class="wide"><table><tr>{names}</tr>{"".join(map(line, rows))}</table></div>'
+
+
+def captioned(drawing: str, told: str) -> str:
+    """A plot with a sentence on what it shows; nothing where there is no plot."""
+    return f"<figure>{drawing}<figcaption>{escape(told)}</figcaption></figure>" if drawing else ""
+
+
+def date_words(value: str) -> str:
+    """An ISO date to the minute; anything else as it is."""
+    try:
+        return datetime.fromisoformat(value).strftime("%Y-%m-%d %H:%M %Z").strip()
+    except ValueError:
+        return value
 
 
 def definitions(facts: Iterable[tuple[str, str]]) -> str:

@@ -7,10 +7,11 @@ out; a plot without any says so.
 from __future__ import annotations
 
 import io
+import logging
 import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 LIGHT = ("#2a6fc9", "#c2560c", "#14866a", "#7a55c7", "#b8336a", "#7d6608")
 DARK = ("#6aa9f4", "#f2924a", "#45c39b", "#b096f2", "#ee7aab", "#d3b341")
 INK, MUTED, LINE, BEFORE = "#1b1f24", "#5a6472", "#dde2e8", "#a3adb9"
+#: Picture units of a plot. It is drawn as wide as the page has room: small, so that a phone's can still be read.
+SIZE = (420, 260)
 _DARK_REST = ("#e6e9ed", "#9aa5b1", "#343c45", "#66717d")
 #: Every colour of a drawing, and the page's variable that it becomes.
 _VARIABLES = {color: f"--s{i}" for i, color in enumerate(LIGHT)} | {
@@ -79,13 +82,15 @@ class Series:
 
 def line_plot(
     series: Sequence[Series], title: str, x_label: str, y_label: str,
-    y_range: tuple[float | None, float | None] = (None, None), size: tuple[int, int] = (520, 290),
+    y_range: tuple[float | None, float | None] = (None, None), size: tuple[int, int] = SIZE,
     verticals: Sequence[float] = (),
 ) -> str:  # fmt: skip
     """Lines over x.
 
     y_range: ends of the axis, None: from the values, which may lie beyond fixed ends. verticals: x of upright lines.
+    Lines through the same points become one, which bears both names.
     """
+    series = _apart(series)
 
     def draw(axes: Axes) -> None:
         for x in verticals:
@@ -122,7 +127,6 @@ def bar_groups(
     series: Mapping[str, Sequence[float]],
     title: str,
     unit: str = "",
-    width: int = 520,
     colors: Sequence[str] = LIGHT,
 ) -> str:
     """Lying bars from zero with their numbers, one of each series for every group; negative values have no bar.
@@ -148,7 +152,7 @@ def bar_groups(
         axes.set_xticks([])
 
     height = 60 + len(groups) * (14 * len(series) + 10)
-    return plot(draw, title, "", "", (width, height), values[np.isfinite(values)])
+    return plot(draw, title, "", "", (SIZE[0], height), values[np.isfinite(values)])
 
 
 def pair_bar(before: float, after: float, tone: str) -> str:
@@ -163,6 +167,7 @@ def pair_bar(before: float, after: float, tone: str) -> str:
 
 def new_figure(size: tuple[int, int]) -> Figure:
     """An empty figure of (width, height) picture units in the pages' style; draw within `style`."""
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.WARNING)  # "generated new fontManager"
     from matplotlib.figure import Figure
 
     return Figure(figsize=(size[0] / 72, size[1] / 72), layout="constrained")
@@ -204,8 +209,40 @@ def plot(draw, title: str, x_label: str, y_label: str, size: tuple[int, int], va
         draw(axes)
         handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
         if len(handles) > 1:
-            figure.legend(handles.values(), handles, loc="outside lower left", ncols=3, fontsize=10, labelcolor=MUTED)
+            figure.legend(
+                handles.values(),
+                handles,
+                loc="outside lower left",
+                ncols=_columns(handles),
+                fontsize=10,
+                labelcolor=MUTED,
+            )
         return svg(figure, title)
+
+
+def _columns(names: Iterable[str]) -> int:
+    """Of a legend: as many as there is room for."""
+    return max(1, min(3, 54 // (8 + max(map(len, names)))))
+
+
+def _apart(series: Sequence[Series]) -> list[Series]:
+    """The same with one series for those that would hide each other."""
+    kept: list[Series] = []
+    for one in series:
+        points = one.points()
+        twin = next(
+            (i for i, other in enumerate(kept) if other.name != one.name and _same(other.points(), points)), None
+        )
+        if twin is None or one.style == "dashed":
+            kept.append(one)
+        else:
+            kept[twin] = replace(kept[twin], name=f"{kept[twin].name} = {one.name}")
+    return kept
+
+
+def _same(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two rows of points (N, 2) can't be told apart in a plot."""
+    return one.shape == other.shape and bool(np.allclose(one, other, rtol=0.002, atol=1e-9, equal_nan=True))
 
 
 def _every(series: Sequence[Series]) -> np.ndarray:

@@ -18,13 +18,13 @@ _TONES = {"better": "good", "worse": "bad"}
 
 @dataclass(frozen=True)
 class Meaning:
-    """name: for people. told: what the number says. better: -1 lower is better, 1 higher, 0 neither. main: worth a line
-    in the terminal."""
+    """name: for people. told: what the number says. better: -1 lower is better, 1 higher, 0 neither. said: what a change
+    is called in the verdict, "" where it is not worth a word there."""
 
     name: str
     told: str
     better: int
-    main: bool = False
+    said: str = ""
 
 
 #: The names are those of `indicators.measure`, the most telling first.
@@ -34,10 +34,13 @@ MEANINGS = {
         "How far the joints move, in pixels of the 64-pixel crop, when the same picture is shifted or "
         "tilted a little or turned by right angles.",
         -1,
-        main=True,
+        said="steady when the picture is moved",
     ),
     "turn_consistency": Meaning(
-        "Turned views disagree", "The same when the picture is turned freely, enlarged and moved.", -1, main=True
+        "Turned views disagree",
+        "The same when the picture is turned freely, enlarged and moved.",
+        -1,
+        said="steady when the picture is turned",
     ),
     "view_depth": Meaning(
         "Depths disagree",
@@ -53,27 +56,33 @@ MEANINGS = {
         "Pose fills the old mask",
         "The same with the outline of the old model, which no training could bend.",
         1,
-        main=True,
+        said="filling the hand's outline",
     ),
     "bone_distance": Meaning(
         "Distance to a real hand",
         "How far the joints must move, in pixels of the crop, to fit a hand with fixed bones.",
         -1,
-        main=True,
+        said="fitting a hand with fixed bones",
     ),
     "bone_variance": Meaning(
         "Bones change length",
         "A real hand's bones keep their lengths from frame to frame; this is how much the predicted ones don't.",
         -1,
     ),
+    "bone_deviation": Meaning(
+        "Bones off their usual length", "How far bones are from their own usual length, as a share of it.", -1
+    ),
     "jitter": Meaning(
-        "Jitter", "Trembling of the joints between neighbouring frames, as a share of the hand's size.", -1, main=True
+        "Jitter",
+        "Trembling of the joints between neighbouring frames, as a share of the hand's size.",
+        -1,
+        said="steady from frame to frame",
     ),
     "detector_agreement": Meaning(
         "Distance to the landmark model",
         "How far the joints lie from those of an independent landmark model, as a share of the hand's size.",
         -1,
-        main=True,
+        said="near the landmark model",
     ),
     "confidence": Meaning(
         "Own confidence",
@@ -93,14 +102,14 @@ MEANINGS = {
         "2D error on synthetic hands",
         "As a share of the hand's size: what was forgotten of what the old model had learned.",
         -1,
-        main=True,
+        said="right on other hands (rendered ones)",
     ),
     "synthetic_epe_mm": Meaning("3D error on synthetic hands", "The same in 3D, in millimetres.", -1),
 }
 
 
 #: Only yardsticks for others.
-_HIDDEN = ("synthetic_diversity", "synthetic_confidence")
+_HIDDEN = ("synthetic_diversity", "synthetic_confidence", "marks_diversity")
 
 
 @dataclass(frozen=True)
@@ -149,6 +158,17 @@ def changes(run: RunFiles) -> list[Change]:
         if any(map(math.isfinite, values)):
             found.append(Change(MEANINGS.get(name, Meaning(name.replace("_", " "), "", 0)), *values))
     return found
+
+
+def in_words(run: RunFiles) -> list[str]:
+    """What became better and what worse, a sentence each, the largest change first."""
+    sentences = []
+    for word in ("better", "worse"):
+        found = [change for change in changes(run) if change.meaning.said and change.word == word]
+        found.sort(key=lambda change: -abs(change.share))
+        said = [f"{change.meaning.said} ({100 * abs(change.share):.0f} %)" for change in found]
+        sentences += [f"{word.capitalize()} at: {', '.join(said)}."] if said else []
+    return sentences
 
 
 def indicator_section(run: RunFiles) -> str:
@@ -220,7 +240,7 @@ def _decision_terms(run: RunFiles) -> str:
         told += ". It looked at: " + ", ".join(
             f"{name.replace('_', ' ')} {number(_value(v))}" for name, v in parts.items()
         )
-    return f'<p class="muted">{escape(told)}.</p>'
+    return f'<details><summary>How the verdict was reached</summary><p class="muted">{escape(told)}.</p></details>'
 
 
 def _count(value: object) -> str:

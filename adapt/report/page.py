@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from datetime import datetime
 from html import escape
 from pathlib import Path
 
@@ -16,10 +15,9 @@ import numpy as np
 
 from ...models.checkpoint import atomic_file
 from ...report.hand_tiles import picture_store
-from ...report.page import definitions, page, section
-from ...text import number
+from ...report.page import date_words, definitions, page, section
 from .files import RunFiles, read_run
-from .indicators import changes, check_section, indicator_section, interval_words, percent
+from .indicators import check_section, in_words, indicator_section, interval_words, percent
 from .pictures import held_out_section, label_section, pictures
 from .training import iteration_section, loss_section
 
@@ -53,12 +51,7 @@ def terminal_summary(folder: str | Path) -> str:
     run = read_run(folder)
     verdict = judge(run)
     lines = [f"{verdict.word}: {verdict.told}"]
-    found = [change for change in changes(run) if change.meaning.main]
-    wide = max((len(change.meaning.name) for change in found), default=0)
-    lines += [
-        f"  {c.meaning.name:<{wide}}  {number(c.before):>7} -> {number(c.after):<7} {c.told}" for c in found
-    ]  # fmt: skip
-    lines += _check_line(run) + _iteration_line(run)
+    lines += in_words(run) + _check_line(run) + _effort_line(run)
     path = run.folder / REPORT_NAME
     return "\n".join(lines + [f"Report: {path}"] * path.is_file())
 
@@ -82,19 +75,20 @@ def judge(run: RunFiles) -> Verdict:
 
 def _sections(run: RunFiles) -> list[str]:
     return [
-        picture_store(pictures(run)), _head(run), indicator_section(run), check_section(run), held_out_section(run),
+        picture_store(pictures(run)), _head(run), held_out_section(run), indicator_section(run), check_section(run),
         label_section(run), iteration_section(run), loss_section(run), _provenance(run), _notes(run),
     ]  # fmt: skip
 
 
 def _head(run: RunFiles) -> str:
     verdict, told = judge(run), run.run
+    words = "".join(f"<p>{escape(sentence)}</p>" for sentence in in_words(run))
     name = escape(_text(told.get("name")) or run.folder.name)
     facts = "".join(f"<div><b>{escape(value)}</b>{escape(label)}</div>" for label, value in _facts(run) if value)
     return (
         f'<header class="verdict {verdict.tone}"><h1>Adaptation “{name}”</h1>'
-        f'<div class="muted">{escape(_date(told.get("date")))}</div>'
-        f'<p class="word">{verdict.word}</p><p>{escape(verdict.told)}</p><div class="facts">{facts}</div></header>'
+        f'<div class="muted">{escape(date_words(_text(told.get("date"))))}</div>'
+        f'<p class="word">{verdict.word}</p><p>{escape(verdict.told)}</p>{words}<div class="facts">{facts}</div></header>'
     )
 
 
@@ -120,7 +114,7 @@ def _provenance(run: RunFiles) -> str:
     facts = [
         ("command", _text(told.get("command"))), ("recording", _text(told.get("source"))),
         ("recording's hash", _text(told.get("source_hash"))), ("seed", _text(told.get("seed"))),
-        ("date", _date(told.get("date"))), ("parent model", _text(parent.get("name"))),
+        ("date", date_words(_text(told.get("date")))), ("parent model", _text(parent.get("name"))),
         ("parent's hash", _text(parent.get("sha256"))), ("versions", _text(told.get("versions"))),
     ]  # fmt: skip
     config = escape(json.dumps(told.get("config"), indent=2, ensure_ascii=False))
@@ -147,20 +141,15 @@ def _check_line(run: RunFiles) -> list[str]:
     return [f"{told} {interval_words(check.get('interval'))}"]
 
 
-def _iteration_line(run: RunFiles) -> list[str]:
+def _effort_line(run: RunFiles) -> list[str]:
+    """How long it took, and what it saw."""
     if not run.iterations:
         return []
-    done = _iterations_done(run)
-    parts = [f"{done} iteration{'s' * (done != 1)} in {_duration(run.iterations.get('seconds', [math.nan])[-1])}"]
-    for column, told, factor, unit in (
-        ("pass_rate", "labels in use", 100, "%"),
-        ("synthetic_epe_mm", "synthetic error", 1, "mm"),
-    ):
-        values = run.iterations.get(column, np.empty(0))
-        values = factor * values[np.isfinite(values)]
-        if len(values):
-            parts.append(f"{told} {number(values[0])} -> {number(values[-1])} {unit}")
-    return ["; ".join(parts) + "."]
+    done, seconds = _iterations_done(run), run.iterations.get("seconds", np.array([math.nan]))[-1]
+    rounds = f"{done} round{'s' * (done != 1)} of learning" + f" in {_duration(seconds)}" * math.isfinite(seconds)
+    learned, held = (run.run.get(name) for name in ("frames_train", "frames_held_out"))
+    seen = f" on {learned} frames; judged on {held} others that it never saw" if learned and held else ""
+    return [f"{rounds}{seen}."]
 
 
 def _iterations_done(run: RunFiles) -> int:
@@ -182,14 +171,6 @@ def _duration(seconds: object) -> str:
     if not isinstance(seconds, (int, float)) or not math.isfinite(seconds):
         return ""
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.1f} min"
-
-
-def _date(value: object) -> str:
-    """An ISO date to the minute; anything else as it is."""
-    try:
-        return datetime.fromisoformat(_text(value)).strftime("%Y-%m-%d %H:%M %Z").strip()
-    except ValueError:
-        return _text(value)
 
 
 def _sentence(text: str) -> str:

@@ -11,24 +11,50 @@ from ...text import number
 from .files import RunFiles
 
 ROWS, FRAMES = 6, 6
+_COLUMNS = "grid-template-columns: repeat(auto-fill, minmax(140px, 1fr))"
 
 
 def label_section(run: RunFiles) -> str:
-    """The strip of labels; nothing where no example was kept."""
+    """The labels that were learned; nothing where no example was kept."""
     if not run.labels or not len(run.labels["image"]):
         return ""
-    times, rows = shown_iterations(run.labels["uv_label"]), shown_examples(run.labels)
+    return _taught_labels(run.labels) + _own_labels(run.labels)
+
+
+def _taught_labels(labels: dict[str, np.ndarray]) -> str:
+    """Examples that learn the landmark model's label."""
+    rows, last = [m for m in shown_examples(labels) if _taught(labels)[m]], shown_iterations(labels["uv_label"])[-1]
+    if not rows or not last:
+        return ""
+    told = (
+        "Some of your frames with the label that was learned, in colours: the landmark model's, fitted to your bones. "
+        "White dashes under it: what the old model said."
+    )
+    tiles = "".join(_moved_tile(labels, m, last) for m in rows)
+    return section("Labels of the landmark model", told, f'<div class="strip" style="{_COLUMNS}">{tiles}</div>')
+
+
+def _own_labels(labels: dict[str, np.ndarray]) -> str:
+    """Examples whose label is the network's own, corrected again and again."""
+    times, rows = shown_iterations(labels["uv_label"]), [m for m in shown_examples(labels) if not _taught(labels)[m]]
+    if not rows:
+        return ""
     told = (
         "The same hands from start to end, among them the one whose label moved most and the one whose moved least. "
-        "Coloured: the label, corrected in every iteration. White dashes under it: the "
-        "same hand with the user's fixed bone lengths. Last column: the start in white under the final label."
+        "Coloured: the label, corrected in every iteration; under it whether it was used, and its inconsistency C. White "
+        "dashes: the same hand with the user's fixed bone lengths. Last column: the start in white under the final label."
     )
     columns = f'<div class="strip" style="grid-template-columns: repeat({len(times) + 1}, minmax(100px, 150px))">'
     heads = ["start", *(f"iteration {t}" for t in times[1:]), "start and end"]
     cells = [f'<div class="head">{head}</div>' for head in heads]
     for m in rows:
-        cells += [_label_tile(run.labels, m, t) for t in times] + [_moved_tile(run.labels, m, times[-1])]
+        cells += [_label_tile(labels, m, t) for t in times] + [_moved_tile(labels, m, times[-1])]
     return section("Labels converging", told, '<div class="wide">', columns, *cells, "</div></div>")
+
+
+def _taught(labels: dict[str, np.ndarray]) -> np.ndarray:
+    """(M,) bool: the label is another teacher's; older runs did not say."""
+    return labels.get("taught", np.zeros(len(labels["image"]), bool))
 
 
 def held_out_section(run: RunFiles) -> str:
@@ -37,12 +63,12 @@ def held_out_section(run: RunFiles) -> str:
         return ""
     told = (
         "Frames that the new model has not learned from. Coloured: joints; blue: the hand's outline; white dots: "
-        "the landmark model's joints, where it saw a hand. Below: how far the frame's joints move between views "
-        "and to a hand with fixed bones, in pixels of the crop."
+        "the landmark model's joints, where it saw a hand. Below each: how much the answer contradicts itself, in pixels "
+        "of the crop; less is better."
     )
     worst, changed = worst_frames(run.held_out), changed_frames(run.held_out)
-    parts = ["<h3>Worst after adaptation</h3>", _pairs(run.held_out, worst)]
-    parts += ["<h3>Largest changes</h3>", _pairs(run.held_out, changed)]
+    parts = ["<h3>Largest changes</h3>", _pairs(run.held_out, changed)]
+    parts += ["<h3>Worst after adaptation</h3>", _pairs(run.held_out, worst)]
     return section("Held-out frames before and after", told, *parts)
 
 

@@ -105,7 +105,15 @@ def _written(results: dict, header: dict, options: EvalOptions, examples: list[E
         logger.info("Report: %s", write_evaluation(options.report, tables.record(results, header), examples))
     if options.as_json:
         return tables.to_json(results, header)
-    return tables.table(results) + ("\n" + tables.details(results) if options.details else "")
+    shown = [tables.table(results), *([tables.details(results)] if options.details else []), _NOTES[options.crop]]
+    return "\n".join(filter(None, shown))
+
+
+#: What a table says on its "missed", by the crops.
+_NOTES = {
+    "label": "Finding the hand was not tested: every crop was cut round its label. --crop detector tests it.",
+    "detector": "missed: frames on which the detector found no hand; the errors are those of the others.",
+}
 
 
 def _open_models(options: EvalOptions) -> dict[str, Model]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ...errors import SemihandError
 from ...report.hand_tiles import picture_store
-from ...report.page import definitions, page, section, table
+from ...report.page import date_words, definitions, page, section, table
 from .page_examples import Example, example_section, pictures
 from .page_plots import BIN_TITLES, bars_by, calibration_plot, curve_plots, measure_of
 
@@ -28,7 +28,6 @@ METRICS = (
 _TIPS, _IN_TIME = ("tips_mm", "tips_auc_0_100"), ("bone_cv", "jitter_mm", "jitter_label_mm", "lag_frames")
 _NOT_IN_SUMMARY = ("epe20_mm", *_IN_TIME)
 GLOSSARY = (
-    ("missed", "labelled frames on which no hand was found; all errors are over the other frames"),
     ("nme", "2D error over the longer side of the hand's box; pck .05: share of joints below 0.05 of it"),
     ("epe mm", "3D error with known root depth and hand scale, moved onto each other at the middle knuckle"),
     ("pa mm", "3D error after the best turn, shift and scale of each frame"),
@@ -55,11 +54,12 @@ def write_evaluation(file: str | Path, record: dict, examples: Sequence[Example]
 def evaluation_page(record: dict, examples: Sequence[Example] = ()) -> str:
     """The whole page as HTML."""
     sets = _grouped(record["sets"])
-    parts = [picture_store(pictures(examples)), _head(record, sets), _summary(record["sets"])]
+    tested = record.get("crop") == "detector"
+    parts = [picture_store(pictures(examples)), _head(record, sets), _summary(record["sets"], tested)]
     for rows in sets:
         parts.append(_set_section(rows))
         parts.append(example_section(rows[0]["name"], examples))
-    return page("Evaluation", [*parts, _glossary(), _provenance(record)])
+    return page("Evaluation", [*parts, _glossary(tested), _provenance(record)])
 
 
 def _grouped(rows: list[dict]) -> list[list[dict]]:
@@ -70,20 +70,33 @@ def _grouped(rows: list[dict]) -> list[list[dict]]:
 
 def _head(record: dict, sets: list[list[dict]]) -> str:
     names = ", ".join(row["predicted_by"] for row in sets[0])
-    crop = {"label": "round the labels", "detector": "as the detector finds the hand"}.get(record.get("crop", ""), "–")
-    facts = [(names, "models"), (crop, "crops"), (str(sum(rows[0]["frames"] for rows in sets)), "labelled frames")]
+    facts = [
+        (names, "models"), (str(sum(rows[0]["frames"] for rows in sets)), "labelled frames"),
+        *(((_FOUND[record["crop"]], "finding the hand"),) if record.get("crop") in _FOUND else ()),
+    ]  # fmt: skip
     shown = "".join(f"<div><b>{escape(value)}</b>{escape(label)}</div>" for value, label in facts)
     return (
-        f'<header><h1>Evaluation</h1><div class="muted">{escape(str(record.get("date", "")))}</div>'
+        f'<header><h1>Evaluation</h1><div class="muted">{escape(date_words(str(record.get("date", ""))))}</div>'
         f'<div class="facts">{shown}</div></header>'
     )
 
 
-def _summary(rows: list[dict]) -> str:
+#: Whether an evaluation tested the detector, by its crops.
+_FOUND = {"label": "not tested", "detector": "tested"}
+_MISSED = {
+    True: "labelled frames on which the detector found no hand; all errors are over the other frames",
+    False: "frames without an answer; finding the hand was not tested here, as every crop was cut round its label"
+    " (`--crop detector` tests it)",
+}
+
+
+def _summary(rows: list[dict], tested: bool) -> str:
     tips = any("tips_mm" in row and "epe_mm" not in row for row in rows)
     left_out = _NOT_IN_SUMMARY if tips else (*_NOT_IN_SUMMARY, *_TIPS)
     return section(
-        "Summary", "All models on the same pictures. Smaller is better for errors, larger for shares and areas.",
+        "Summary",
+        "All models on the same pictures. Smaller is better for errors, larger for shares and areas."
+        f" Missed: {_MISSED[tested]}.",
         _metric_table(rows, [name for name, _, _ in METRICS if name not in left_out]), _every_figure(rows), _absent(rows),
     )  # fmt: skip
 
@@ -137,11 +150,7 @@ def _set_section(rows: list[dict]) -> str:
     bins = [name for name in BIN_TITLES if any(row["bins"].get(name) for row in rows)]
     parts.append(_plots("By view and size", [bars_by(rows, name, measure) for name in bins], "small"))
     parts += [_calibration(rows), _motion(rows)]
-    told = (
-        "Missed frames are in none of these. Palm's yaw: 0 faces the camera, positive the picture's right; "
-        "pitch: positive up; size: the longer side of the label's box in pixels; in brackets the hands of each."
-    )
-    return section(rows[0]["name"], told, *parts)
+    return section(rows[0]["name"], "Missed frames are in none of these.", *parts)
 
 
 def _plots(title: str, plots: Sequence[str], kind: str = "") -> str:
@@ -175,8 +184,8 @@ def _motion(rows: list[dict]) -> str:
     return "<h3>In time</h3>" + _metric_table(rows, _IN_TIME)
 
 
-def _glossary() -> str:
-    return section("What the figures mean", "", definitions(GLOSSARY))
+def _glossary(tested: bool) -> str:
+    return section("What the figures mean", "", definitions((("missed", _MISSED[tested]), *GLOSSARY)))
 
 
 def _provenance(record: dict) -> str:

@@ -46,7 +46,7 @@ def example_section(name: str, examples: Sequence[Example]) -> str:
     return section(f"Worst frames of {name}", told, *parts)
 
 
-_COLUMNS = "grid-template-columns: repeat(auto-fill, minmax(150px, 1fr))"
+_COLUMNS = "grid-template-columns: repeat(auto-fill, minmax(140px, 1fr))"
 
 
 def _name(number: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from ...report.page import captioned
 from ...report.plots import Series, bar_groups, line_plot
 from ...text import tick
 
@@ -14,6 +15,14 @@ MEASURES = (
     ("nme", "2D error", "% of the hand", 100.0),
 )  # fmt: skip
 BIN_TITLES = {"yaw": "palm's yaw, degrees", "pitch": "palm's pitch, degrees", "size_px": "hand's size, pixels"}
+#: What the bars of a kind show.
+_BARS = {
+    "joints": "Mean error of each joint.",
+    "gestures": "Mean error of the hands of each gesture.",
+    "yaw": "Mean error by how far the palm is turned sideways: 0 faces the camera, positive turns to the picture's right.",
+    "pitch": "Mean error by how far the palm is tilted: positive looks up.",
+    "size_px": "Mean error by the hand's size in the picture, the longer side of its label's box.",
+}
 _CURVES = (
     ("pck_2d", "2D", "error over the hand's size", 0.5), ("pck_3d", "3D, to 50 mm", "error, mm", 50.0),
     ("pck_3d", "3D, to 100 mm", "error, mm", 100.0), ("pck_tips", "Fingertips", "error, mm", 100.0),
@@ -44,7 +53,8 @@ def _curve_plot(rows: Sequence[dict], name: str, title: str, x_label: str, end: 
             area = row.get(_AREAS[title]) if title in _AREAS else curve["auc"]
             x, y = ([curve[part][i] for i in inside] for part in ("thresholds", "share"))
             lines.append(Series(f"{row['predicted_by']} (AUC {area:.3f})", x, y))
-    return line_plot(lines, f"Joints within an error: {title}", x_label, "share of joints", (0, 1), (520, 300))
+    drawn = line_plot(lines, f"Joints within an error: {title}", x_label, "share of joints", (0, 1))
+    return captioned(drawn, "How many of the joints have at most the error below; the further up and left, the better.")
 
 
 def bars_by(rows: Sequence[dict], kind: str, measure: tuple[str, str, str, float]) -> str:
@@ -61,7 +71,10 @@ def bars_by(rows: Sequence[dict], kind: str, measure: tuple[str, str, str, float
     counts = {group: max(e.get(group, {}).get("hands", 0) for e in tables.values()) for group in groups}
     labels = [_label(group) + f" ({counts[group]})" * bool(counts[group]) for group in groups]
     head = f"{title} by {BIN_TITLES.get(kind, kind[:-1])}"
-    return bar_groups(labels, series, head, unit, width=420 if kind in BIN_TITLES else 520)
+    told = f"{_BARS[kind]} Shorter is better{'; in brackets: how many hands' * any(counts.values())}."
+    if kind == "joints" and name == "epe_mm":
+        told += " The middle knuckle, on which answer and label are laid onto each other, has none."
+    return captioned(bar_groups(labels, series, head, unit), told)
 
 
 def calibration_plot(rows: Sequence[dict]) -> str:
@@ -71,8 +84,11 @@ def calibration_plot(rows: Sequence[dict]) -> str:
         bins = row["calibration"]["bins"]
         x, y = [part["confidence"] for part in bins], [100 * part["nme"] for part in bins]
         lines.append(Series(row["predicted_by"], x, y))
-    return line_plot(lines, "2D error over predicted confidence", "mean confidence of a tenth of the joints",
-                     "% of the hand", (0, None), (520, 300))  # fmt: skip
+    drawn = line_plot(lines, "2D error over predicted confidence", "mean confidence of a tenth of the joints",
+                      "% of the hand", (0, None))  # fmt: skip
+    return captioned(
+        drawn, "Each dot is a tenth of the joints; a line that falls says that the less sure ones are more wrong."
+    )
 
 
 def _entries(row: dict, kind: str) -> list[dict]:

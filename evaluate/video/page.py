@@ -10,7 +10,7 @@ import numpy as np
 
 from ...models.joints import FINGERS
 from ...report import hand_tiles
-from ...report.page import definitions, page, section, table
+from ...report.page import captioned, date_words, definitions, page, section, table
 from ...report.plots import bar_groups
 from ...text import number
 from .figures import FIGURES, best
@@ -105,15 +105,22 @@ def _timelines(times: np.ndarray, runs: Sequence[ModelRun]) -> str:
         "Over the seconds of the video. Lines of long videos are means of neighbouring frames; gaps are missed frames."
     )
     strip = presence_strip(times, {run.name: run.found for run in runs}, "A hand was found")
+    jitter = timeline(times, {run.name: run.jitter_mm for run in runs}, "Jitter", "mm, mean over the joints")
+    score = timeline(times, {run.name: run.score for run in runs}, "Confidence", "mean over the joints")
+    views = _views_timeline(times, runs)
     plots = [
-        timeline(times, {run.name: run.jitter_mm for run in runs}, "Jitter", "mm, mean over the joints"),
-        timeline(times, {run.name: run.score for run in runs}, "Confidence", "mean over the joints"),
-        _views_timeline(times, runs),
+        captioned(strip, "Coloured while a hand is tracked; a thin line where none was found."),
+        captioned(jitter, "How much the joints tremble from frame to frame; quick real motion makes peaks too."),
+        captioned(score, "How sure each network is of its joints, 1 at most; it falls on hard poses."),
+        captioned(views, "How far the answer moves when the crop is moved, tilted, turned or scaled a little."),
     ]
     for run in runs:
         lines = {finger: run.fingers[:, i] for i, finger in enumerate(FINGERS)}
-        plots.append(timeline(times, lines, f"Length of the fingers from the wrist, {run.name}", "mm"))
-    return section("Timelines", told, strip, '<div class="plots">', *plots, "</div>")
+        drawn = timeline(times, lines, f"Length of the fingers from the wrist, {run.name}", "mm")
+        plots.append(
+            captioned(drawn, "Along the bones: a real hand's fingers keep their lengths, so flat lines are good.")
+        )
+    return section("Timelines", told, '<div class="plots">', *plots, "</div>")
 
 
 def _views_timeline(times: np.ndarray, runs: Sequence[ModelRun]) -> str:
@@ -124,10 +131,13 @@ def _views_timeline(times: np.ndarray, runs: Sequence[ModelRun]) -> str:
 
 def _histograms(runs: Sequence[ModelRun]) -> str:
     told = "Shares of all values. A few that lie far beyond the rest count in the last bin."
+    jitter = histogram({run.name: run.jitter_values for run in runs}, "Jitter of single joints", "mm")
+    views = histogram({run.name: 100 * run.views for run in runs}, "View inconsistency", "% of the hand")
+    score = histogram({run.name: run.score for run in runs}, "Confidence", "mean over the joints")
     plots = [
-        histogram({run.name: run.jitter_values for run in runs}, "Jitter of single joints", "mm"),
-        histogram({run.name: 100 * run.views for run in runs}, "View inconsistency", "% of the hand"),
-        histogram({run.name: run.score for run in runs}, "Confidence", "mean over the joints"),
+        captioned(jitter, "How often joints tremble by so much; the further left, the steadier."),
+        captioned(views, "How often the answer moves by so much on a changed crop; the further left, the better."),
+        captioned(score, "How often the network is so sure; two models' confidence need not mean the same."),
     ]
     return section("Histograms", told, '<div class="plots">', *plots, "</div>")
 
@@ -144,7 +154,7 @@ def _worst(place: int, run: ModelRun) -> str:
         f"{number(100 * frame.inconsistency)} % of the hand</div></div>"
         for number_, frame in enumerate(run.worst)
     )
-    grid = '<div class="strip" style="grid-template-columns: repeat(auto-fill, minmax(160px, 1fr))">'
+    grid = '<div class="strip" style="grid-template-columns: repeat(auto-fill, minmax(140px, 1fr))">'
     return section(f"Worst frames, {run.name}", told, f"{grid}{cells}</div>")
 
 
@@ -178,12 +188,17 @@ def _speed(runs: Sequence[ModelRun]) -> str:
     medians = {run.name: [run.ms.get(stage, {}).get("p50", np.nan) for stage in stages] for run in runs}
     bars = bar_groups(stages, medians, "Median by stage", "ms")
     head = ["stage", *(run.name for run in runs)]
-    return section("Speed", told, table(head, cells, range(1, len(head))), f'<div class="plots one">{bars}</div>')
+    return section(
+        "Speed",
+        told,
+        table(head, cells, range(1, len(head))),
+        f'<div class="plots one">{captioned(bars, "Half of the frames took less.")}</div>',
+    )
 
 
 def _provenance(document: Mapping) -> str:
     video, hardware = document["video"], document["hardware"]
-    facts = [("command", document["command"]), ("date", document["date"]), ("commit", document["commit"]),
+    facts = [("command", document["command"]), ("date", date_words(document["date"])), ("commit", document["commit"]),
              ("video", video["name"]), ("video's SHA-256", video["sha256"])]  # fmt: skip
     facts += [
         (

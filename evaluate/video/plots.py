@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ...report.plots import LIGHT, LINE, Series, line_plot, plot
+from ...report.plots import LIGHT, LINE, SIZE, Series, line_plot, plot
 
 #: Points of a line at most, and bars of a histogram.
 _POINTS, _BINS = 300, 30
@@ -28,7 +28,7 @@ def presence_strip(times: np.ndarray, found: Mapping[str, np.ndarray], title: st
         axes.grid(False)
         axes.margins(x=0)
 
-    return plot(draw, title, "seconds", "", (1060, 90 + 24 * len(found)), times)
+    return plot(draw, title, "seconds", "", (SIZE[0], 90 + 24 * len(found)), times)
 
 
 def stretches(ends: np.ndarray, found: np.ndarray) -> list[tuple[float, float]]:
@@ -57,7 +57,7 @@ def histogram(values: Mapping[str, np.ndarray], title: str, x_label: str) -> str
                 axes.stairs(share, edges, color=LIGHT[i % len(LIGHT)], label=name, linewidth=2)
         axes.set_ylim(bottom=0)
 
-    return plot(draw, title, x_label, "share", (520, 290), every)
+    return plot(draw, title, x_label, "share", SIZE, every)
 
 
 def bins(values: np.ndarray) -> np.ndarray:

@@ -329,21 +329,27 @@ class TestLogs:
 
 
 class TestBudget:
-    def test_iterations_get_shorter_where_the_budget_would_be_passed(self, tuning):
-        config = replace(QUICK, steps=4)
+    def test_iterations_get_fewer_where_the_budget_would_be_passed(self, tuning):
+        config = replace(QUICK, steps=6)
         run = tuning(config)
         finetune(run, minutes=1e-9)
-        assert (run.iteration, run.step) == (3, 4 + 1 + 1)
+        assert (run.iteration, run.step) == (1, 4)
         free = tuning(config)
         finetune(free, minutes=60)
-        assert (free.iteration, free.step) == (3, 12)
+        assert (free.iteration, free.step) == (3, 18)
 
     def test_the_time_left_is_shared_out(self, tuning):
         run = tuning(replace(QUICK, iterations=5, steps=100))
-        run.iteration, run.step, run.seconds = 2, 50, 100.0  # 2 s a step; 200 s are left for three iterations
-        assert run.affordable(5.0) == 33
+        run.iteration, run.step, run.seconds, run.step_seconds = 2, 50, 100.0, 100.0
+        assert run.affordable(5.0) == 33  # 2 s a step; 200 s are left for three iterations
+        run.step_seconds = 80.0  # 1.6 s a step, and 10 s apart from the steps in each iteration
+        assert run.affordable(5.0) == 35
         assert run.affordable(None) == 100 == run.affordable(1000)
-        assert run.affordable(1.0) == 1
+        assert run.affordable(2.0) == 4 and run.affordable(1.0) == 0
+
+    def test_a_small_budget_begins_with_few_steps_and_a_large_one_with_all(self, tuning):
+        run = tuning(replace(QUICK, iterations=5, steps=100))
+        assert [run.affordable(minutes) for minutes in (0.1, 1, 60)] == [4, 12, 100]
 
 
 class TestTrouble:

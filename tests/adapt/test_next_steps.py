@@ -9,7 +9,7 @@ from numpy.testing import assert_array_equal
 
 from semihand.adapt import next_steps as module
 from semihand.adapt.before_after import STRIP, VIDEO, most_changed, write_before_after
-from semihand.adapt.next_steps import next_steps, worse_line
+from semihand.adapt.next_steps import next_steps
 from semihand.errors import SemihandError
 
 
@@ -38,8 +38,10 @@ def test_strip_and_video_show_before_and_after(folder):
     strip, video = write_before_after(folder)
     assert (strip, video) == (folder / STRIP, folder / VIDEO)
     picture = cv2.imread(str(strip))
-    assert picture.shape == (480, 1440, 3)
-    assert np.abs(picture[:240].astype(int) - picture[240:]).mean() > 3
+    assert picture.shape == (540, 1440, 3)
+    before, after = picture[30:270].astype(int), picture[300:]
+    assert np.abs(before - after).mean() > 3
+    assert picture[:30, :600].max() > 200 and picture[270:300, :100].max() > 200  # what each row is
     capture = cv2.VideoCapture(str(video))
     assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 30
     frames = [capture.read()[1].astype(int) for _ in range(30)]
@@ -55,12 +57,6 @@ def test_the_strip_takes_what_changed_most_of_every_stretch():
     assert len(most_changed(before[:2], after[:2], 6)) == 2
 
 
-def test_what_became_worse_is_named(folder):
-    assert worse_line(folder) == ["Worse than before: the error on other hands, rendered ones (20 % more)."]
-    (folder / "indicators.json").write_text(json.dumps({"before": {"jitter": 2.0}, "after": {"jitter": 1.0}}))
-    assert worse_line(folder) == []
-
-
 def test_the_model_is_used_where_that_is_wanted(folder, used):
     text = next_steps(folder, "my-mine", True, wanted=True)
     assert used == ["my-mine"] and text.endswith("Next: semihand track")
@@ -72,10 +68,12 @@ def test_the_model_is_used_where_that_is_wanted(folder, used):
 
 def test_nothing_is_used_without_a_yes(folder, used):
     assert next_steps(folder, "my-mine", True, ask=lambda _: False).endswith(
-        "semihand track --model my-mine --compare lite"
+        "semihand track --model my-mine --compare base"
     )
-    assert next_steps(folder, "my-mine", True).endswith("--compare lite")
-    assert "record more" in next_steps(folder, "my-mine", False, wanted=True, ask=lambda _: True)
+    assert next_steps(folder, "my-mine", True).endswith("--compare base")
+    refused = next_steps(folder, "my-mine", False, wanted=True, ask=lambda _: True)
+    assert refused.splitlines()[-1].startswith("Next: semihand adapt --record ")
+    assert "more --minutes" not in refused and "more --minutes" in next_steps(folder, "my-mine", False, hurried=True)
     assert used == []
 
 

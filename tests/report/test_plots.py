@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from semihand.report.page import STYLE, date_words, table
 from semihand.report.plots import DARK, LIGHT, Series, bar_groups, line_plot, pair_bar, scatter
 
 
@@ -86,6 +87,16 @@ def test_a_pale_line_and_its_mean_are_one_name():
     assert "mean" not in texts(svg) and "var(--s1)" not in svg
 
 
+def test_lines_that_would_hide_each_other_are_one_with_both_names():
+    same, other = [1.0, 2.0, 3.0], [1.0, 2.0, 2.5]
+    svg = line_plot(
+        [Series("a", [0, 1, 2], same), Series("b", [0, 1, 2], other), Series("c", [0, 1, 2], same)], "t", "x", "y"
+    )
+    assert {"a = c", "b"} <= set(texts(svg)) and len(bold_paths(svg)) == 2 + 2  # lines, and theirs in the legend
+    dashed = line_plot([Series("a", [0, 1], [1, 1]), Series("start", [0, 1], [1, 1], "dashed")], "t", "x", "y")
+    assert {"a", "start"} <= set(texts(dashed))  # dashes let the line under them be seen
+
+
 def test_names_are_escaped():
     svg = line_plot([Series("<b>&", [0, 1], [0, 1]), Series("c", [0, 1], [1, 1])], "<script>", "x < y", '"')
     assert {"<b>&", "<script>", "x < y", '"'} <= set(texts(svg))
@@ -141,3 +152,14 @@ def test_colors_are_readable_on_their_backgrounds():
         for color in colors:
             high, low = sorted((luminance(color), luminance(back)), reverse=True)
             assert (high + 0.05) / (low + 0.05) >= 3, color
+
+
+def test_a_table_becomes_a_list_on_a_phone():
+    html = table(("set", "error", ""), [("a <b>x</b>", "1.0", "bar")], figures=(1,))
+    assert '<td data-head="set">a <b>x</b></td><td class="figure" data-head="error">1.0</td>' in html
+    assert '<th class="aside"></th>' in html and '<td class="aside" data-head="">bar</td>' in html
+    assert "td.aside, td:empty { display: none; }" in STYLE and "attr(data-head)" in STYLE
+
+
+def test_dates_are_told_to_the_minute():
+    assert date_words("2026-01-02T03:04:05+00:00") == "2026-01-02 03:04 UTC" and date_words("soon") == "soon"
