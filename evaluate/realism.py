@@ -12,10 +12,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from ..models.joints import BONES, INDEX_MCP, JOINT_NAMES, LITTLE_MCP, MIDDLE_MCP, WRIST
 from ..picture_file import write_picture
+from ..progress import Progress
 from ..synth.background import load_pictures
 from ..synth.scene import Sample, SceneConfig, SceneRenderer
 from ..synth.sensor import SensorConfig
@@ -80,7 +80,7 @@ def measure_realism(
     renderer = SceneRenderer(config or plain_scenes(), seed, load_pictures(backgrounds) if backgrounds else None)
     finder = finder or _mediapipe()
     pictures = [renderer.render(index) for index in range(count)]
-    readings = [_read(finder, sample) for sample in tqdm(pictures, unit="picture")]
+    readings = [_read(finder, sample) for sample in Progress(pictures, unit="picture")]
     disagreement = np.array([reading[0] for reading in readings])
     handed = np.array([reading[1] for reading in readings])
     agreeing = [(s.uv, r[2]) for s, r in zip(pictures, readings, strict=True) if r[0] < AGREEING]

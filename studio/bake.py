@@ -18,10 +18,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from ..datasets.sequence import FILE_NAME, SequenceWriter, read_sequence
 from ..errors import SemihandError
+from ..progress import Progress
 from .render import RenderConfig, TakeRenderer, load_mitsuba
 from .takes import FPS, SPLITS, TAKE_FRAMES, draw_take
 
@@ -130,13 +130,13 @@ def _keep_plan(folder: Path, plan: dict) -> None:
 
 def _render_all(jobs: list[Job], config: BakeConfig) -> None:
     if config.workers == 1:
-        for job in tqdm(jobs, unit="take"):
+        for job in Progress(jobs, unit="take"):
             render_take(job, config.render)
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(config.workers, mp_context=context, initializer=_end_with_parent) as pool:
         running = [pool.submit(render_take, job, config.render) for job in jobs]
-        for future in tqdm(as_completed(running), total=len(running), unit="take"):
+        for future in Progress(as_completed(running), total=len(running), unit="take"):
             future.result()
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from ..errors import SemihandError
 from ..models.lifting import project
 from ..picture_file import write_picture
+from ..progress import Progress
 from ..synth.preview import SUFFIXES, draw_skeleton
 from .render import RenderConfig, Shot, TakeRenderer, load_mitsuba
 from .takes import SPLITS, TAKE_FRAMES, draw_take
@@ -24,7 +24,7 @@ def preview_sheet(path: Path, count: int = 24, seed: int = 0, config: RenderConf
         raise SemihandError(f"The sheet {path} cannot be written: give a .png or .jpg file in a folder that exists.")
     load_mitsuba()
     tiles = []
-    for number in tqdm(range(-(-count // 2)), unit="take"):
+    for number in Progress(range(-(-count // 2)), unit="take"):
         renderer = TakeRenderer(draw_take(seed, SPLITS[number % 2], number // 2), config, seed)
         for index, labels in ((TAKE_FRAMES // 3, False), (TAKE_FRAMES - 1, True)):
             tiles.append(tile(renderer.render(index), labels))

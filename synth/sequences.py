@@ -6,9 +6,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from ..datasets.sequence import SequenceWriter
+from ..progress import Progress
 from .background import load_pictures
 from .scene import Sample, SceneConfig, SceneRenderer
 
@@ -34,7 +34,7 @@ def export_synthetic(folder: Path, count: int, seed: int = 0, config: SceneConfi
     renderer = SceneRenderer(config, seed, load_pictures(backgrounds) if backgrounds else None)
     sides = np.random.default_rng([seed, 3]).random(count) < left_share
     with SequenceWriter(folder, source=f"semihand synth export --seed {seed}", **licence) as writer:
-        for index in tqdm(range(count), unit="picture"):
+        for index in Progress(range(count), unit="picture"):
             sample = renderer.render(index)
             sample = mirror(sample) if sides[index] else sample
             fx, fy, cx, cy = (float(value) for value in sample.K)

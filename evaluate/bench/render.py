@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from time import perf_counter
 
 import cv2
-from tqdm import tqdm
 
 from ... import provenance
 from ...errors import SemihandError
 from ...models.model_file import usable_cores
+from ...progress import Progress
 from ...synth.scene import SceneConfig, SceneRenderer
 from ...text import table
 from .report import machine_lines
@@ -33,7 +33,7 @@ def run_render_bench(options: RenderOptions = RenderOptions()) -> dict:
     """Measure; returns what `semihand bench --render --json` prints. Raises SemihandError where a process dies."""
     report = {"schema": 1, "kind": "render", **provenance.record(), "runs": []}
     todo = [(size, workers) for size in options.sizes for workers in options.workers or _doublings()]
-    for size, workers in tqdm(todo, desc="rendering", disable=None, leave=False):
+    for size, workers in Progress(todo, desc="rendering"):
         rate = render_speed(size, workers, options.seconds)
         report["runs"].append({
             "size": size, "processes": workers,
