@@ -26,8 +26,10 @@ class Progress:
         initial: int = 0,
         disable: bool = False,
         clock: Callable[[], float] = monotonic,
+        limit: float | None = None,
     ) -> None:
-        """total: by default the iterable's length, None where nobody knows. disable: count, and show nothing."""
+        """total: by default the iterable's length, None where nobody knows. disable: count, and show nothing.
+        limit: seconds after which the work ends, done or not."""
         from tqdm import tqdm
 
         self._iterable, self._desc, self._unit, self._clock = iterable, desc, unit.strip(), clock
@@ -40,6 +42,7 @@ class Progress:
         # tqdm switches itself off where there is no terminal; then lines tell.
         self._silent, self._lines = disable, self._bar.disable and not disable
         self._begun = self._told = clock()
+        self._limit = limit
 
     def __iter__(self) -> Iterator:
         with self:
@@ -59,10 +62,12 @@ class Progress:
         self._bar.update(steps)
         if self._silent:
             return
+        now = self._clock()
         share = min(self.count / self.total, 1.0) if self.total else None
+        if share is not None and self._limit:
+            share = max(share, min((now - self._begun) / self._limit, 1.0))
         for listener in _listeners:
             listener(self._desc, share)
-        now = self._clock()
         if self._lines and now - self._told >= LINE_EVERY:
             self._told = now
             logger.info("%s", self.line(now))
@@ -82,13 +87,21 @@ class Progress:
         if not self.total:
             return f"{name}{self.count} {self._unit}"
         left = (now - self._begun) / max(self.count - self._initial, 1) * (self.total - self.count)
+        if self._limit is not None:
+            left = min(left, max(self._limit - (now - self._begun), 0.0))
         share = 100 * self.count / self.total
         return f"{name}{self.count} of {self.total} {self._unit} ({share:.0f} %), about {_duration(left)} left"
 
 
+def announce(what: str) -> None:
+    """Tell whoever listens that this goes on now, and nobody knows for how long."""
+    for listener in _listeners:
+        listener(what, None)
+
+
 @contextmanager
 def listening(listener: Callable[[str, float | None], None]) -> Iterator[None]:
-    """Within it, listener(what, share in [0, 1] or None) is called at every step of all progress."""
+    """Within it, listener(what, share in [0, 1] or None) is called at every step of all progress and by `announce`."""
     _listeners.append(listener)
     try:
         yield

@@ -43,7 +43,7 @@ def finetune(
         run.begin(predict(run.network, crops, device))  # the first p̂ are the source's own answers, and r = P(p̂)
     if observer and run.process.first and run.iteration == 0:
         observer(run, None)
-    with run.progress() as bar:
+    with run.progress(minutes) as bar:
         while run.iteration < config.iterations and (steps := run.affordable(minutes)):
             rng, generator = run.next_iteration()
             confidence = labels.judge(run.network, device)  # Eq. (8); the gate holds for the whole iteration

@@ -22,11 +22,16 @@ _GROUND, _DARK, _GREEN, _GREY = (34, 30, 28), (62, 56, 52), (112, 214, 88), (190
 #: How the stages of an adaptation (`progress.Progress`) are said in the window.
 _STAGES = {
     "reading hands": "Reading your recording",
+    "finding hands": "Looking for hands",
     "looking again": "Looking at every hand again",
+    "preparing": "Getting ready to learn",
     "adapting": "Learning your hands",
+    "judging": "Is it better? Judging the result",
 }
-_HINT = "You may close this window: the work goes on in the terminal, where Ctrl-C stops it."
+_HINT = "You may close this window: the work goes on in the terminal. Ctrl-C there stops it."
 _EVERY = 0.2
+#: Seconds of a stage after which it is said how long the rest takes.
+_KNOWN = 2.0
 
 
 class LearningWindow:
@@ -49,7 +54,8 @@ class LearningWindow:
         if not self._open:
             return
         self._drawn = now
-        left = (now - self._began) * (1 - share) / share if share else None
+        known = share and now - self._began > _KNOWN
+        left = (now - self._began) * (1 - share) / share if known else None
         self._screen.show(learning_picture(_STAGES.get(what, "Getting ready"), share, left))
         if self._screen.command(1) == "quit":
             self.close()

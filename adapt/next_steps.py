@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,19 +17,20 @@ def next_steps(
     installed: bool,
     wanted: bool = False,
     ask: Callable[[str], bool] | None = None,
-    hurried: bool = False,
+    again: str = "",
 ) -> str:
     """Lines for the terminal after a finished run.
 
     name: of the personal model; installed: whether it is in place now; wanted: make it the default; ask: asked whether
-    to do so, with the question, where it is not wanted already; hurried: it had a budget. Raises SemihandError where
-    pictures can't be written.
+    to do so, with the question, where it is not wanted already; again: the source, where a budget kept it from learning
+    longer. Raises SemihandError where pictures can't be written.
     """
     strip, video = write_before_after(folder)
     lines = [f"Look: {strip}", f"      {video}"]
     if not installed:
-        more = "the same command with more --minutes, or " * hurried
-        return "\n".join([*lines, f"Next: {more}semihand adapt --record   (more poses, other light)"])
+        record = "semihand adapt --record   (more poses, other light)"
+        longer = f"semihand adapt --from {shlex.quote(again)}   (without --minutes, to learn longer)"
+        return "\n".join([*lines, f"Next: {longer if again else record}"])
     if wanted or (ask is not None and ask(f"Use {name} from now on?")):
         use(name)
         back = f"`semihand models use {RELEASED_DEFAULT}` goes back"

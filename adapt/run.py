@@ -20,6 +20,7 @@ from ..models.checkpoint import Checkpoint, atomic_file, load_checkpoint, proven
 from ..models.export import export_network
 from ..models.model_file import data_dir
 from ..models.registry import checkpoint_of, install
+from ..progress import announce
 from ..record.recording import read_recording, recording_folder, recording_hash, resolve_recording
 from ..record.session import RecordOptions, record
 from ..synth.cache import open_cache
@@ -151,6 +152,7 @@ def adapt(options: AdaptOptions) -> Adapted | None:
         teacher=options.teacher, source=Path(options.source).name, source_hash=source_hash, frames_train=len(train),
         frames_held_out=len(held), parent=parent, config=asdict(config), user=options.user,
     )  # fmt: skip
+    announce("preparing")
     with _pictures(options.pictures, options.backgrounds, process) as pictures:
         teacher = None
         if options.teacher == "detector":
@@ -214,6 +216,7 @@ def _train_and_judge(
         ) from None
     if not tuning.process.first:
         return None
+    announce("judging")
     after = measure(network, held, device, synthetic, reference=source)
     decision = decide(before, after)
     _write(folder / "labels.npz", examples.arrays())

@@ -115,10 +115,13 @@ class Finetuning:
         self._spread = _spread(poses)
         self._save()
 
-    def progress(self) -> Progress:
-        """How many of all steps are done."""
+    def progress(self, minutes: float | None = None) -> Progress:
+        """How many of all steps are done; minutes: the budget of all that is learned."""
         done, total = self.iteration * self.steps, self.config.iterations * self.steps
-        return Progress(total=total, initial=done, unit="steps", desc="adapting", disable=not self.process.first)
+        limit = None if minutes is None else max(60 * minutes - self.seconds, 1.0)
+        return Progress(
+            total=total, initial=done, unit="steps", desc="adapting", disable=not self.process.first, limit=limit
+        )
 
     def next_iteration(self) -> tuple[np.random.Generator, torch.Generator]:
         """Begin an iteration: what its pictures and its augmentation are drawn with."""

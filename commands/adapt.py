@@ -83,4 +83,5 @@ def adapt(
         typer.echo(adapted.text)
         ask = partial(typer.confirm, default=True) if sys.stdin.isatty() and not no_install else None
         installed = adapted.decision.accepted and not no_install
-        typer.echo(next_steps(adapted.folder, wanted.made_name, installed, use, ask, hurried=minutes is not None))
+        again = "" if minutes is None else wanted.source
+        typer.echo(next_steps(adapted.folder, wanted.made_name, installed, use, ask, again))

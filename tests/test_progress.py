@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from semihand.progress import LINE_EVERY, Progress, listening
+from semihand.progress import LINE_EVERY, Progress, announce, listening
 
 
 class Clock:
@@ -68,3 +68,16 @@ def test_iterating_and_listening():
         list(Progress([1], disable=True))
     list(Progress([1], desc="after"))
     assert told == [("reading", 0.5), ("reading", 1.0), ("endless", None)]
+
+
+def test_work_with_a_limit_ends_with_it(lines):
+    clock, told = Clock(), []
+    with listening(lambda what, share: told.append((what, share))):
+        progress = Progress(desc="adapting", total=100, unit="steps", clock=clock, limit=40.0)
+        clock.now = 10.0
+        progress.update(5)
+        clock.now = 50.0
+        progress.update(5)
+        announce("judging")
+    assert lines.messages[0] == "adapting: 5 of 100 steps (5 %), about 30 s left"
+    assert told == [("adapting", 0.25), ("adapting", 1.0), ("judging", None)]

@@ -64,7 +64,7 @@ class Summary:
             median, slow, _ = stages["total"]
             lines.append(
                 f"{median:.0f} ms a frame with a hand (19 of 20 within {slow:.0f} ms);"
-                f" {self.fps:.0f} frames a second with reading, drawing and writing"
+                f" it ran at {self.fps:.0f} frames a second"
             )
         if self.files:
             lines.append(f"wrote {', '.join(self.files)}")

@@ -77,3 +77,13 @@ def test_the_bar_is_as_long_as_the_share():
     assert np.array_equal(
         learning_picture("Learning", None, None)[104:140], learning_picture("Else", None, None)[104:140]
     )
+
+
+def test_what_takes_long_without_steps_has_a_name_and_no_bar(screen):
+    window = LearningWindow(lambda: screen.now)
+    window("looking again", 0.01)
+    early = screen.shown[-1]
+    assert np.array_equal(early, learning_picture("Looking at every hand again", 0.01, None))  # nobody knows yet
+    for stage, words in (("preparing", "Getting ready to learn"), ("judging", "Is it better? Judging the result")):
+        window(stage, None)
+        assert np.array_equal(screen.shown[-1], learning_picture(words, None, None))

@@ -73,7 +73,8 @@ def test_nothing_is_used_without_a_yes(folder, used):
     assert next_steps(folder, "my-mine", True).endswith("--compare base")
     refused = next_steps(folder, "my-mine", False, wanted=True, ask=lambda _: True)
     assert refused.splitlines()[-1].startswith("Next: semihand adapt --record ")
-    assert "more --minutes" not in refused and "more --minutes" in next_steps(folder, "my-mine", False, hurried=True)
+    hurried = next_steps(folder, "my-mine", False, again="my film.mp4")
+    assert hurried.splitlines()[-1].startswith("Next: semihand adapt --from 'my film.mp4' ")
     assert used == []
 
 
