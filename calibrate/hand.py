@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import SemihandError
 from ..kinematics.hand import Hand
 from ..models.calibration import AVERAGE_BONES, Person, checked, save_person
-from ..models.joints import FINGERS
+from ..models.joints import FINGERS, MIDDLE_MCP, WRIST
 from ..models.lifting import bone_lengths
 from ..paths import shown, why_not_there
 from ..picture_file import read_picture, write_picture
@@ -121,7 +121,15 @@ def _flat_hand(image: np.ndarray, tracker: HandTracker, name: str) -> Hand:
 
 
 def _belongs(sheet: Sheet, uv_image: np.ndarray) -> bool:
-    """Whether a hand lies on the sheet, or beside the card."""
+    """Whether a hand lies on the sheet, or beside the card, which is no sleeve."""
+    if sheet.kind == "sheet of A4":
+        return _inside(sheet, uv_image) >= _ON_SHEET
+    back = uv_image[WRIST] - uv_image[MIDDLE_MCP]
+    arm = uv_image[WRIST] + np.linspace(0.1, 3.0, 30)[:, None] * back
+    return _inside(sheet, uv_image) <= _ON_CARD and not _inside(sheet, arm)
+
+
+def _inside(sheet: Sheet, points: np.ndarray) -> int:
+    """How many points (N, 2) lie within the outline."""
     outline = sheet.corners.astype(np.float32)
-    inside = sum(cv2.pointPolygonTest(outline, (float(u), float(v)), False) >= 0 for u, v in uv_image)
-    return inside >= _ON_SHEET if sheet.kind == "sheet of A4" else inside <= _ON_CARD
+    return sum(cv2.pointPolygonTest(outline, (float(u), float(v)), False) >= 0 for u, v in points)

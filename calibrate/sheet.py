@@ -16,6 +16,8 @@ SIZES = {"bank card": (85.60, 53.98), "sheet of A4": (297.0, 210.0)}
 _SEARCH_PX = 900
 #: Share of the picture that a candidate covers, of its own area that its outline's hull fills, and levels of threshold.
 _AREA, _FILLED, _LEVELS = (0.003, 0.9), 0.94, 12
+#: Strengths of edges by whose lines outlines are looked for too.
+_EDGES = (8, 15, 25, 45)
 #: Of each side: points at which its edge is looked for, how far off in shares of the side, and the share that must agree.
 _POINTS, _REACH, _AGREE = 60, 0.03, 0.5
 #: How far the sides' ratio and the right angles may be off under a lens that is assumed.
@@ -86,9 +88,11 @@ def _masks(image: np.ndarray) -> Iterator[np.ndarray]:
             _, mask = cv2.threshold(channel, int(level), 255, cv2.THRESH_BINARY)
             yield mask
             yield cv2.bitwise_not(mask)
-    lines = cv2.dilate(cv2.Canny(lab[..., 0], 20, 60), np.ones((3, 3), np.uint8))
-    yield lines
-    yield cv2.bitwise_not(lines)
+    for strength in _EDGES:
+        lines = np.max([cv2.Canny(channel, strength, 3 * strength) for channel in cv2.split(lab)], axis=0)
+        lines = cv2.dilate(lines, np.ones((3, 3), np.uint8))
+        yield lines
+        yield cv2.bitwise_not(lines)
 
 
 def _in_order(quad: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ def calibrate(
     viewer: Annotated[str, typer.Option(help="window, none; auto: a window where there is a display.")] = "auto",
     user: Annotated[str | None, typer.Option(metavar="NAME", help="Measure this person's hand instead: with --hand or --length.")] = None,
     hand: Annotated[Path | None, typer.Option(metavar="PICTURE", help="From above: the flat hand beside a bank card, or on a sheet of A4.")] = None,
-    length: Annotated[float | None, number(80, 300, metavar="MM", help="Or its length from the wrist's crease to the middle finger's tip.")] = None,
+    length: Annotated[float | None, number(100, 260, metavar="MM", help="Or its length from the wrist's crease to the middle finger's tip.")] = None,
     save_picture: Annotated[Path | None, typer.Option(metavar="FILE", help="With --hand: write the picture with what was measured in it.")] = None,
 ) -> None:  # fmt: skip
     """Measure a camera's lens or a user's hand, so that positions are true millimetres.

@@ -27,7 +27,7 @@ from .joints import BONES, PRIOR_BONE_LENGTHS, UNIT_BONE_METRES
 
 SCHEMA = 1
 #: Metres: shorter and longer bones belong to no hand; a hand is at most so many times larger or smaller than the average.
-BONE_LIMITS, MOST_LARGER = (0.003, 0.2), 2.0
+BONE_LIMITS, MOST_LARGER = (0.003, 0.2), 1.6
 #: Bone lengths (20,) of the average hand in metres.
 AVERAGE_BONES = np.array(PRIOR_BONE_LENGTHS) * UNIT_BONE_METRES
 _NAME = re.compile(r"[^\W_][\w-]{0,63}")

@@ -38,7 +38,7 @@ def test_a_picture_without_a_board_is_told(own_data, hand_photo, tmp_path):
         (("--user", "ann"), "one of --hand PICTURE and --length MM"),
         (("--length", 182), "one of --hand PICTURE and --length MM"),
         (("--user", "ann", "--length", 182, "--hand", "x.png"), "one of --hand PICTURE and --length MM"),
-        (("--user", "ann", "--length", 20), "greater than or equal to 80"),
+        (("--user", "ann", "--length", 20), "100"),
         (("--user", "ann", "--length", 182, "--camera", 0), "--user and --camera exclude each other"),
         (("--board", "b.png", "--images", "x"), "--board and --images exclude each other"),
         (("--images", "x"), "--name is missing"),

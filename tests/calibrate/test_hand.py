@@ -6,8 +6,15 @@ import pytest
 from numpy.testing import assert_allclose
 
 from semihand.calibrate import hand as hand_module
-from semihand.calibrate.hand import bones_of_length, drawn, measure_hand, profile_from_length, profile_from_picture
-from semihand.calibrate.sheet import find_sheets
+from semihand.calibrate.hand import (
+    _belongs,
+    bones_of_length,
+    drawn,
+    measure_hand,
+    profile_from_length,
+    profile_from_picture,
+)
+from semihand.calibrate.sheet import Sheet, find_sheets
 from semihand.errors import SemihandError
 from semihand.models.calibration import Person, read_person, save_person
 from semihand.models.camera import Lens, default_intrinsics
@@ -71,6 +78,19 @@ def test_what_is_not_there_is_told(tracker, hand_photo):
     image = hand_photo(2, "")[0]
     with pytest.raises(SemihandError, match="2 hands"):
         measure_hand(np.hstack([image[:, 300:900], image[:, 300:900, :][:, ::-1]]), tracker)
+
+
+def test_a_card_lies_beside_the_hand_and_a_sheet_under_it():
+    uv = np.stack([np.linspace(100, 140, 21), np.linspace(300, 100, 21)], -1)
+    uv[0], uv[9] = (120, 300), (120, 220)
+
+    def at(kind, left, top, right, bottom):
+        corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]], float)
+        return _belongs(Sheet(kind, corners, np.eye(3), np.zeros(3)), uv)
+
+    assert at("bank card", 200, 150, 250, 240) and not at("bank card", 80, 90, 160, 310)
+    assert not at("bank card", 90, 320, 150, 420)  # a sleeve
+    assert at("sheet of A4", 50, 50, 250, 330) and not at("sheet of A4", 200, 50, 400, 330)
 
 
 def test_a_bent_hand_is_refused(tracker, hand_photo, monkeypatch):

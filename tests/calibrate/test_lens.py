@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from semihand.calibrate import camera
 from semihand.calibrate.board import COLUMNS, ROWS, board_picture, find_corners
 from semihand.calibrate.camera import CameraOptions, calibrate_camera, drawn, watch
 from semihand.calibrate.lens import Views
@@ -110,6 +111,29 @@ def test_the_window_shows_what_to_do_next(photos):
     assert picture.shape == photos[0].shape and views.hint
     u, v = np.rint(corners.uv[0]).astype(int)
     assert (picture[v - 6 : v + 7, u - 6 : u + 7] != photos[0][v - 6 : v + 7, u - 6 : u + 7]).any()
+
+
+def test_a_window_shows_every_picture_and_q_is_enough(photos, monkeypatch):
+    shown = []
+
+    class Screen:
+        def __init__(self, title, keys):
+            shown.append(title)
+
+        def show(self, picture):
+            shown.append(picture.shape)
+
+        def command(self, ms):
+            return "quit" if len(shown) == 22 else None
+
+        def close(self):
+            shown.append("closed")
+
+    monkeypatch.setattr(camera, "Screen", Screen)
+    monkeypatch.setattr(camera, "display_available", lambda: True)
+    views = watch(Film(photos))
+    assert len(views.kept) == 6 and views.looked == 21  # two of the seven photos show the board in nearly one place
+    assert shown == ["semihand: calibrate", *[(480, 640, 3)] * 21, "closed"]
 
 
 def test_pictures_of_the_board_become_a_stored_lens(photos, own_data, tmp_path):
