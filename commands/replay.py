@@ -12,7 +12,7 @@ _FILE = typer.Argument(metavar="FILE", help="A track: the file of `semihand trac
 
 def convert(
     track: Annotated[Path, _FILE],
-    to: Annotated[str, typer.Option(help="bvh, csv or npz.")],
+    to: Annotated[str, typer.Option(help="bvh, csv, npz, or rrd for the Rerun viewer.")],
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Where to [default: beside the track]. BVH: one file for each side.")] = None,
 ) -> None:  # fmt: skip
     """Write a recorded track as another file.

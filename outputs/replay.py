@@ -17,10 +17,11 @@ from ..tracker.types import Frame, HandBox, HandPose
 from .bvh import BvhWriter
 from .files import CsvWriter, NpzWriter
 from .record import FORMAT, SCHEMA
+from .rerun_log import RrdWriter
 from .writer import Writer
 
 #: What `convert` writes, by the file's ending.
-KINDS: dict[str, Callable[[str], Writer]] = {"bvh": BvhWriter, "csv": CsvWriter, "npz": NpzWriter}
+KINDS: dict[str, Callable[[str], Writer]] = {"bvh": BvhWriter, "csv": CsvWriter, "npz": NpzWriter, "rrd": RrdWriter}
 _NO_IMAGE = np.zeros((0, 0, 3), np.uint8)
 #: Longest pause in seconds of a track that is played; a longer one was a camera that stood still.
 _LONGEST_PAUSE = 5.0

@@ -16,9 +16,9 @@ import cv2
 import numpy as np
 
 from ..errors import SemihandError
-from ..models.joints import BONES
+from ..outputs.rerun_log import log_hands, log_pixels, need_rerun
 from .display import display_trouble
-from .draw import FINGER_COLORS, PARTS, Look
+from .draw import PARTS, Look
 from .scene import Scene
 from .text import plate, plate_size, text_height
 from .types import Frame
@@ -41,7 +41,6 @@ KEYS = {
     "q, Esc": "quit",
 }
 _NOTICE_SECONDS = 3.0
-_BONE_PAIRS = np.array(BONES)
 
 
 @dataclass(frozen=True)
@@ -223,11 +222,7 @@ class RerunViewer(Viewer):
 
     def __init__(self) -> None:
         """Raises SemihandError when rerun is not installed or its viewer does not start."""
-        try:
-            import rerun
-        except ImportError as error:
-            raise SemihandError("The rerun viewer is not installed. Run: pip install 'semihand[rerun]'") from error
-        self._rerun = rerun
+        self._rerun = rerun = need_rerun()
         rerun.init(_TITLE)
         try:
             with _without_usage_reports():
@@ -238,25 +233,13 @@ class RerunViewer(Viewer):
 
     def show(self, frame, scene) -> bool:
         rr = self._rerun
-        rr.set_time("frame", sequence=frame.index)
-        rr.set_time("time", duration=frame.time)
+        log_hands(rr, rr, frame, scene.hands[0])
         rr.log("picture", rr.Image(frame.image, color_model="BGR").compress(jpeg_quality=80))
-        # Hands that are gone must not stay on the screen.
-        rr.log("hands", rr.Clear(recursive=True))
-        rr.log("picture/hands", rr.Clear(recursive=True))
-        for pose in scene.hands[0]:
-            name = f"{pose.id}_{pose.handedness}"
-            rr.log(f"hands/{name}", rr.LineStrips3D(pose.xyz_cam[_BONE_PAIRS], colors=_RGB_OF_BONES, radii=0.002))
-            rr.log(
-                f"picture/hands/{name}", rr.LineStrips2D(pose.uv_image[_BONE_PAIRS], colors=_RGB_OF_BONES, radii=2.0)
-            )
+        log_pixels(rr, rr, scene.hands[0])
         return True
 
     def close(self) -> None:
         self._rerun.disconnect()
-
-
-_RGB_OF_BONES = [FINGER_COLORS[(child - 1) // 4][::-1] for _, child in BONES]
 
 
 @contextmanager
