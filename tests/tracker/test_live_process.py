@@ -168,7 +168,7 @@ def test_ctrl_c_closes_all_files(film, tmp_path, number):
     assert process.returncode == 0, errors
     lines = [json.loads(line) for line in out["jsonl"].read_text().splitlines()][1:]
     assert 9 <= len(lines) < 150
-    assert f"{len(lines)} frames" in errors and "total" in errors
+    assert f"{len(lines)} frames" in errors and "ms a frame" in errors
     with np.load(out["npz"]) as data:
         assert len(data["frames"]) == len(lines) and len(data["uv"]) == len(lines)
     assert len(out["csv"].read_text().splitlines()) == 1 + 21 * len(lines)
