@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import SemihandError
 from ..tracker.draw import draw_skeleton
-from ..tracker.text import WHITE, text_size, wrapped, write
+from ..tracker.text import WHITE, fitted, text_size, write
 from ..tracker.viewer import display_available
 from ..tracker.window import Screen
 from .coverage import AXES, Coverage
@@ -36,7 +36,7 @@ _GREEN, _DARK, _GREY, _GROUND = (112, 214, 88), (62, 56, 52), (190, 184, 178), (
 #: Seconds that each of a prompt's two poses is shown. Heights of the bars in units: 640 of them are the width, or more
 #: than that in pictures so tall that the window shrinks them.
 _POSE_SECONDS = 0.9
-_HEAD, _FOOT, _UNIT, _TALL = 112, 60, 640, 780
+_HEAD, _PLAIN_HEAD, _FOOT, _UNIT, _TALL = 112, 40, 60, 640, 780
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class TextView:
 
 
 class WindowView:
-    """An OpenCV window, mirrored as users expect of themselves."""
+    """An OpenCV window; a camera is mirrored, as users expect of themselves."""
 
     def __init__(self) -> None:
         """Raises SemihandError when this OpenCV has no windows."""
@@ -104,16 +104,17 @@ def open_view(kind: str) -> TextView | WindowView:
 
 
 def record_picture(state: ViewState, words: str = "") -> np.ndarray:
-    """The mirrored picture with the skeleton, at least 640 wide, between two bars that cover nothing of it.
+    """The picture with the skeleton, at least 640 wide, between two bars that cover nothing of it; a camera's is mirrored.
 
     Above: the prompt with its pose, what its bar waits for (`words`), progress. Below: frames, keys, coverage.
     """
-    picture = cv2.flip(state.image, 1)
+    mirrored = state.guide is not None
+    picture = cv2.flip(state.image, 1) if mirrored else state.image
     scale = max(_UNIT / picture.shape[1], 1.0)
-    picture = cv2.resize(picture, None, fx=scale, fy=scale) if scale > 1 else picture
+    picture = cv2.resize(picture, None, fx=scale, fy=scale) if scale > 1 else picture.copy()
     if state.uv_image is not None:
-        mirrored = state.uv_image * (-1, 1) + (state.image.shape[1] - 1, 0)
-        draw_skeleton(picture, (mirrored + 0.5) * scale - 0.5)
+        uv = state.uv_image * (-1, 1) + (state.image.shape[1] - 1, 0) if mirrored else state.uv_image
+        draw_skeleton(picture, (uv + 0.5) * scale - 0.5)
     if state.paused:
         picture //= 2
     height, width = picture.shape[:2]
@@ -122,17 +123,19 @@ def record_picture(state: ViewState, words: str = "") -> np.ndarray:
 
 
 def _head(state: ViewState, words: str, unit: float, width: int) -> np.ndarray:
-    bar = _ground(_HEAD, unit, width)
     guide, size, edge = state.guide, round(16 * unit), round(10 * unit)
+    bar = _ground(_HEAD if guide else _PLAIN_HEAD, unit, width)
     if guide is None or guide.done:
-        write(bar, "Recording one hand from this file" if guide is None else "Done", edge, edge, size)
+        film = "paused: space goes on" if state.paused else "Recording one hand from this film"
+        write(bar, film if guide is None else "Done", edge, edge, size)
         return bar
     side = bar.shape[0] - edge
     _paste(bar, _pose(guide.prompt.name, int(state.time / _POSE_SECONDS) % 2, state.side), edge, edge // 2, side)
     left, right = side + 2 * edge, bar.shape[1] - edge
     write(bar, f"{guide.index + 1} of {len(guide.prompts)}", left, edge // 2, round(13 * unit), _GREY)
-    for number, line in enumerate(wrapped(guide.prompt.text, size, right - left)[:2]):
-        write(bar, line, left, edge // 2 + round((17 + 20 * number) * unit), size)
+    small, lines = fitted(guide.prompt.text, size, right - left, 2)
+    for number, line in enumerate(lines):
+        write(bar, line, left, edge // 2 + round((17 + 20 * number) * unit), small)
     _bar(bar, left, round(75 * unit), right, round(81 * unit), guide.progress)
     words = "paused: space goes on" if state.paused else words
     write(bar, words, left, round(86 * unit), size, _GREEN if words.startswith("good") else WHITE)

@@ -88,6 +88,15 @@ def wrapped(text: str, size: int, width: int) -> list[str]:
     return lines
 
 
+def fitted(text: str, size: int, width: int, most: int) -> tuple[int, list[str]]:
+    """The largest size up to `size` at which the text has at most `most` lines of `width` pixels, and these lines."""
+    lines = wrapped(text, size, width)
+    while len(lines) > most and size > 8:
+        size -= 1
+        lines = wrapped(text, size, width)
+    return size, lines
+
+
 @lru_cache(maxsize=8)
 def _font(size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.load_default(size)

@@ -101,7 +101,14 @@ def test_progress_and_coverage_are_shown():
     assert (record_picture(state(guide=leading)) != record_picture(state())).any()
     assert (record_picture(state(coverage=full)) != record_picture(state())).any()
     assert (record_picture(state(), "come closer") != record_picture(state(), "go further away")).any()
-    assert record_picture(state(size=(160, 120), guide=None, reason="blurred")).shape == (112 + 480 + 60, 640, 3)
+
+
+def test_a_film_is_shown_as_it_is_under_a_low_bar():
+    film = record_picture(state(size=(160, 120), guide=None, reason="blurred"))
+    assert film.shape == (40 + 480 + 60, 640, 3)
+    assert film[200, 100].min() == 255 and film[200, 500].max() == 0  # not mirrored: nobody looks at themselves
+    paused = record_picture(state(size=(160, 120), guide=None, paused=True))
+    assert (paused[:40] != film[:40]).any()
 
 
 def test_every_prompt_has_two_poses_and_a_left_hand_sees_a_left_one():
@@ -186,3 +193,14 @@ def test_segments():
     assert segments.at(3.2, True) == 5
     assert segments.cut() == 6 and segments.cut() == 6
     assert segments.at(3.3, True) == 6
+
+
+def test_no_prompt_is_cut_off_in_a_portrait_picture(monkeypatch):
+    written = []
+    monkeypatch.setattr(record_view, "write", lambda _, text, *rest: written.append(text))
+    for index, prompt in enumerate(PROMPTS):
+        leading = Guide(PROMPTS)
+        leading.index = index
+        written.clear()
+        record_picture(state(size=(544, 960), guide=leading))
+        assert prompt.text in " ".join(written)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from semihand.tracker.text import banner, plate, plate_size, text_height, text_size, wrapped, write
+from semihand.tracker.text import banner, fitted, plate, plate_size, text_height, text_size, wrapped, write
 
 REFERENCE = Path(__file__).parent / "text_reference.png"
 
@@ -81,3 +81,11 @@ def test_a_banner_is_whole_and_in_the_middle(width, height):
     assert abs(columns.min() + columns.max() - width) < 4 and abs(rows.min() + rows.max() - height) < 4
     inside = picture[rows.min() : rows.max(), columns.min() : columns.max()]
     assert (inside > 240).any() and (inside < 110).mean() > 0.5
+
+
+def test_long_text_gets_smaller_rather_than_cut():
+    text = "Hold your open hand up and move it slowly about, fingers spread, then together."
+    size, lines = fitted(text, 20, 380, 2)
+    assert size < 20 and len(lines) == 2 and " ".join(lines) == text
+    assert len(wrapped(text, size + 1, 380)) > 2  # no smaller than it must be
+    assert fitted("Done", 20, 380, 2) == (20, ["Done"])
