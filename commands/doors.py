@@ -11,8 +11,10 @@ GUIDE = {
     "Your hands": {
         "track": "Track hands on a webcam, a video or pictures.",
         "adapt": "Make the model better at your own hands.",
+        "calibrate": "Measure camera and hand, for true millimetres.",
         "models": "List models; choose which one is used; go back.",
         "recordings": "List your recordings; look at them; delete them.",
+        "cameras": "List the cameras that are connected.",
         "play": "Send a recorded track to other programs.",
         "convert": "Write a recorded track as another file.",
         "demo": "Try it without a camera, on a rendered clip.",

@@ -40,7 +40,7 @@ class Hand(HandPose):
     extended: np.ndarray
 
     def to_dict(self) -> dict:
-        """Plain lists and numbers, as in a line of `track --jsonl` (its fields: README and the line's header)."""
+        """Plain lists and numbers, as in a line of `track --jsonl` (its fields: docs/outputs.md and the line's header)."""
         return {
             "id": self.id,
             "handedness": self.handedness,
