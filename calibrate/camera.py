@@ -10,15 +10,16 @@ from datetime import date
 import cv2
 import numpy as np
 
+from ..errors import SemihandError
 from ..models.calibration import save_lens
 from ..paths import shown
 from ..progress import Progress
 from ..signals import stop_on_signal
 from ..tracker.camera import Source
+from ..tracker.display import display_trouble
 from ..tracker.options import TrackOptions
 from ..tracker.run import open_source
 from ..tracker.text import plate, plate_size, text_height
-from ..tracker.viewer import display_available
 from ..tracker.window import Screen
 from .board import Corners
 from .lens import ENOUGH_VIEWS, MOST_VIEWS, WELL_KNOWN, Solution, Views, solve
@@ -37,8 +38,10 @@ class CameraOptions:
     name: str | None = None
 
     def __post_init__(self) -> None:
-        """Raises ValueError where a file shows the board and nobody says which camera took it."""
-        if self.name is None and (self.source.video is not None or self.source.images is not None):
+        """Raises ValueError where a file shows the board and nobody says which camera took it, and on other viewers."""
+        if self.source.viewer == "rerun":
+            raise ValueError("--viewer rerun shows no board. Known here: auto, window, none.")
+        if not self.name and (self.source.video is not None or self.source.images is not None):
             raise ValueError("--name is missing: how is the camera called that took these pictures?")
 
 
@@ -62,9 +65,8 @@ def watch(source: Source, viewer: str = "auto") -> Views:
     views = Views(every=source.independent)
     with ExitStack() as stack:
         stopped = stack.enter_context(stop_on_signal())
-        screen = None
-        if source.live and viewer != "none" and display_available():
-            screen = Screen("semihand: calibrate", _KEYS)
+        screen = _window(viewer) if source.live else None
+        if screen is not None:
             stack.callback(screen.close)
         source.stop_when = stopped
         progress = stack.enter_context(Progress(desc="board", total=source.count, unit="pictures", disable=source.live))
@@ -102,6 +104,13 @@ def drawn(image: np.ndarray, corners: Corners | None, views: Views) -> np.ndarra
     width, _ = plate_size(words, size)
     plate(picture, words, (picture.shape[1] - width) / 2, picture.shape[0] - 2.2 * size, size)
     return picture
+
+
+def _window(viewer: str) -> Screen | None:
+    trouble = None if viewer == "none" else display_trouble()
+    if viewer == "window" and trouble:
+        raise SemihandError(f"{trouble} Use --viewer none.")
+    return None if viewer == "none" or trouble else Screen("semihand: calibrate", _KEYS)
 
 
 def _show(screen: Screen, image: np.ndarray, corners: Corners | None, views: Views) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import SemihandError
 from ..kinematics.hand import Hand
-from ..models.calibration import AVERAGE_BONES, Person, checked, save_person
+from ..models.calibration import AVERAGE_BONES, Person, checked, person_file, save_person
 from ..models.joints import FINGERS, MIDDLE_MCP, WRIST
 from ..models.lifting import bone_lengths
 from ..paths import shown, why_not_there
@@ -65,6 +65,7 @@ def profile_from_picture(user: str, path: Path, overlay: Path | None = None) -> 
 
     overlay: where the picture goes with what was measured in it. Raises SemihandError on pictures that do not show it.
     """
+    person_file(user)  # a bad name is told before the work
     if not path.exists():
         raise SemihandError(why_not_there(path))
     image = read_picture(path)

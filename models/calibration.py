@@ -109,7 +109,7 @@ def camera_record_of(camera: str) -> CameraRecord:
 
 def save_person(person: Person) -> Path:
     """Keep a profile; an older one of that name is replaced. Raises SemihandError on a bad name, or a full disk."""
-    file = _person_file(person.name)
+    file = person_file(person.name)
     bones = [round(1e3 * float(length), 2) for length in person.bones]
     with _writing(file):
         _write(file, {"name": person.name, "measured": person.measured, "bone_lengths_mm": bones})
@@ -118,7 +118,7 @@ def save_person(person: Person) -> Path:
 
 def read_person(name: str) -> Person:
     """A person's profile by name. Raises SemihandError where there is none, or it is damaged."""
-    file = _person_file(name)
+    file = person_file(name)
     if not file.is_file():
         names = _names(file.parent)
         known = f"Profiles: {', '.join(names)}." if names else "There is none yet."
@@ -167,7 +167,8 @@ def _camera_file(camera: str) -> Path:
     return data_dir() / "cameras" / f"{plain}-{hashlib.sha256(camera.encode(errors='replace')).hexdigest()[:8]}.json"
 
 
-def _person_file(name: str) -> Path:
+def person_file(name: str) -> Path:
+    """Where a profile is kept. Raises SemihandError on names that are none."""
     if not _NAME.fullmatch(name):
         raise SemihandError(f"{name!r} is no name for a profile: use up to 64 letters, digits, - and _.")
     return data_dir() / "people" / f"{name}.json"

@@ -42,6 +42,8 @@ def test_a_picture_without_a_board_is_told(own_data, hand_photo, tmp_path):
         (("--user", "ann", "--length", 182, "--camera", 0), "--user and --camera exclude each other"),
         (("--board", "b.png", "--images", "x"), "--board and --images exclude each other"),
         (("--images", "x"), "--name is missing"),
+        (("--images", "x", "--name", ""), "--name is missing"),
+        (("--viewer", "rerun"), "--viewer rerun shows no board"),
         (("--save-picture", "x.png"), "give --hand too"),
         (("--camera", 0, "--video", "x.mp4", "--name", "x"), "exclude each other"),
     ],

@@ -110,6 +110,8 @@ def test_a_picture_becomes_a_profile(one_tracker, hand_photo, own_data, tmp_path
 
 
 def test_pictures_that_cannot_be_read_are_told(own_data, tmp_path):
+    with pytest.raises(SemihandError, match="no name for a profile"):
+        profile_from_picture("../ann", tmp_path / "none.png")
     with pytest.raises(SemihandError, match="does not exist"):
         profile_from_picture("ann", tmp_path / "none.png")
     (tmp_path / "text.png").write_text("no picture")

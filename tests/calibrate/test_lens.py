@@ -130,10 +130,17 @@ def test_a_window_shows_every_picture_and_q_is_enough(photos, monkeypatch):
             shown.append("closed")
 
     monkeypatch.setattr(camera, "Screen", Screen)
-    monkeypatch.setattr(camera, "display_available", lambda: True)
+    monkeypatch.setattr(camera, "display_trouble", lambda: None)
     views = watch(Film(photos))
     assert len(views.kept) == 6 and views.looked == 21  # two of the seven photos show the board in nearly one place
     assert shown == ["semihand: calibrate", *[(480, 640, 3)] * 21, "closed"]
+
+
+def test_no_display_is_told_where_a_window_was_asked_for(photos, monkeypatch):
+    monkeypatch.setattr(camera, "display_trouble", lambda: "There is no display.")
+    assert watch(Film(photos[:1])).seen == 3
+    with pytest.raises(SemihandError, match="There is no display. Use --viewer none"):
+        watch(Film(photos[:1]), "window")
 
 
 def test_pictures_of_the_board_become_a_stored_lens(photos, own_data, tmp_path):
