@@ -117,7 +117,7 @@ def _onnxruntime() -> Iterator[Finding]:
     ort = model_file.ort
     installed = [name for name in ("onnxruntime", "onnxruntime-gpu") if _version(name)]
     providers = ", ".join(name.removesuffix("ExecutionProvider") for name in ort.get_available_providers())
-    text = f"{ort.__version__}, built for {providers}; {model_file.default_threads()} threads a model"
+    text = f"{ort.__version__}, built for {providers}; threads of a model: {model_file.default_threads()}"
     if len(installed) > 1:
         yield Finding(
             "onnx",
@@ -165,8 +165,7 @@ def _models() -> Iterator[Finding]:
             yield Finding("model", False, str(error))
         else:
             info = model.info
-            seen = info.provenance.get("samples_seen")
-            yield Finding("model", True, f"{name}: {info.input_size}x{info.input_size} in, {seen} samples seen, {path}")
+            yield Finding("model", True, f"{name}: crops of {info.input_size}x{info.input_size} pixels, {path}")
 
 
 def _detector() -> Finding:

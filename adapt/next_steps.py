@@ -29,7 +29,7 @@ def next_steps(
     lines = [f"Look: {strip}", f"      {video}"]
     if not installed:
         record = "semihand adapt --record   (more poses, other light)"
-        longer = f"semihand adapt --from {shlex.quote(again)}   (without --minutes, to learn longer)"
+        longer = f"semihand adapt {shlex.quote(again)}   (without --minutes, to learn longer)"
         return "\n".join([*lines, f"Next: {longer if again else record}"])
     if wanted or (ask is not None and ask(f"Use {name} from now on?")):
         use(name)

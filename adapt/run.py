@@ -170,6 +170,7 @@ def adapt(options: AdaptOptions) -> Adapted | None:
     if decision is None:
         return None
     metadata |= {"seconds": round(time.monotonic() - begun, 1), "synthetic": pictures.provenance}
+    metadata["verdict"] = decision.reason
     _write_json(folder / "run.json", metadata)
     weights = _export(tuning.network, checkpoint, held, metadata, folder)
     if decision.accepted and options.install:

@@ -203,10 +203,11 @@ class Finetuning:
 
     def finish_iteration(self, confidence: Confidence, poses: Poses, validate=None) -> None:
         """Log the iteration and save its state. validate(network): further columns, asked of the first process alone."""
+        validated = validate(self.network) if validate and self.folder else {}
         self.seconds += time.monotonic() - self._start
         self.finished = self.iteration
         if self.folder:
-            self._log_iteration(confidence, poses, validate(self.network) if validate else {})
+            self._log_iteration(confidence, poses, validated)
         self._save()
 
     def resume(self) -> None:

@@ -14,6 +14,7 @@ from .shared import BACKGROUNDS, CAMERA, camera_of, number, seed_option
 
 
 def adapt(
+    given: Annotated[str | None, typer.Argument(metavar="NAME|PATH", help="The same as --from.", show_default=False)] = None,
     record: Annotated[bool, typer.Option("--record", help="Record first, guided on the screen, then adapt.")] = False,
     source: Annotated[str | None, typer.Option("--from", metavar="NAME|PATH", help="A recording by name, a video, a folder of pictures, or a data set as in `semihand eval`.")] = None,
     camera: Annotated[str | None, typer.Option(metavar="N|NAME|ADDRESS", help=f"With --record: {CAMERA[0].lower()}{CAMERA[1:]} [default: the first one].")] = None,
@@ -48,10 +49,15 @@ def adapt(
     \b
     Examples:
       semihand adapt --record --name mine            record a minute or two, then adapt
-      semihand adapt --from mine --teacher none      the recording again, without the landmark model as a teacher
-      semihand adapt --from hands.mp4 --minutes 5
+      semihand adapt hands.mp4 --minutes 5           a video instead; a folder of pictures, a recording's name
+      semihand adapt mine --teacher none             the recording again, without the landmark model as a teacher
       semihand track --model my-mine --follow
     """
+    if [record, source is not None, given is not None].count(True) != 1:
+        raise typer.BadParameter("Give --record, to record now, or a recording, a video or a folder: --from NAME|PATH.")
+    source = given or source
+    if record and int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        raise typer.BadParameter("Processes of torchrun can't share a camera: record first, then --from the recording.")
     from ..adapt.learning_window import learning_window
     from ..adapt.next_steps import next_steps
     from ..adapt.run import AdaptOptions
@@ -59,10 +65,6 @@ def adapt(
     from ..record.session import RecordOptions
     from ..record.session import record as run_record
 
-    if record == (source is not None):
-        raise typer.BadParameter("Give either --record or --from NAME|PATH.")
-    if record and int(os.environ.get("WORLD_SIZE", 1)) > 1:
-        raise typer.BadParameter("Processes of torchrun can't share a camera: record first, then --from the recording.")
     if record:
         try:
             options = RecordOptions(

@@ -13,7 +13,7 @@ from .shared import CAMERA, camera_of, number
 
 
 def track(
-    more_images: Annotated[list[str] | None, typer.Argument(metavar="[PICTURE]...", help="With --images: more pictures, as the shell makes them of *.jpg.", show_default=False)] = None,
+    more_images: Annotated[list[str] | None, typer.Argument(metavar="SOURCE", help="A video, a picture, a folder of them, or a camera's number, without an option; with --images: more pictures, as the shell makes them of *.jpg.", show_default=False)] = None,
     camera: Annotated[str | None, typer.Option(metavar="N|NAME|ADDRESS", help=f"{CAMERA} [default: the first one, without --video and --images].")] = None,
     video: Annotated[str | None, typer.Option(metavar="FILE", help="Video file or animation instead of a webcam; - is the standard input.")] = None,
     images: Annotated[str | None, typer.Option(metavar="DIR", help="Folder of pictures, a pattern in quotes, or pictures. Each stands for itself unless --fps is given.")] = None,

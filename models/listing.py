@@ -10,15 +10,13 @@ from .. import text
 from .record import read_record
 from .registry import Installed
 
-#: So many indicators stand in the table; `show` has them all.
-MOST_INDICATORS = 3
 #: So many versions does `show` list without --all.
 MOST_VERSIONS = 8
 
 
 def table(models: Sequence[Installed]) -> str:
     """One line a model; the default one is marked."""
-    head = ("", "name", "kind", "parent", "date", "version", "indicators")
+    head = ("", "name", "kind", "parent", "learned from", "date", "version")
     return f"{text.table(head, map(_row, models), left=len(head))}\n\n* is used where no --model is given."
 
 
@@ -30,21 +28,10 @@ def _row(model: Installed) -> tuple[str, ...]:
         model.name,
         "personal" if model.personal else "released",
         str(provenance.get("parent") or "-"),
+        str(_run(provenance).get("source") or "-"),
         model.record.get("installed", "-")[:10],
         f"{model.version} ({count} kept)" if count else "-",
-        indicator_summary(provenance.get("indicators")) or "-",
     )
-
-
-def indicator_summary(indicators: Any, most: int | None = MOST_INDICATORS) -> str:
-    """Numbers that stand both under "before" and "after", as "name 3.2 -> 2.1"; empty where there are none."""
-    if not isinstance(indicators, Mapping):
-        return ""
-    before, after = indicators.get("before"), indicators.get("after")
-    if not isinstance(before, Mapping) or not isinstance(after, Mapping):
-        return ""
-    names = [name for name, value in before.items() if _is_number(value) and _is_number(after.get(name))]
-    return ", ".join(f"{name} {before[name]:.3g} -> {after[name]:.3g}" for name in names[:most])
 
 
 def _is_number(value: Any) -> bool:
@@ -90,25 +77,30 @@ def details(model: Installed, record: bool = False) -> str:
 def _origin(record: Mapping[str, Any]) -> list[str]:
     """What the version in use comes from, a line a fact; facts that nobody noted are left out."""
     origin = record.get("provenance", {})
-    run = origin.get("run")
-    run = run if isinstance(run, Mapping) else {}
+    run = _run(origin)
     facts = (
         ("from", origin.get("parent")),
         ("learned", run.get("source")),
         ("profile", run.get("profile")),
         ("frames", _frames(run)),
+        ("verdict", run.get("verdict")),
         ("took", f"{run['seconds']:.0f} s" if _is_number(run.get("seconds")) else None),
     )  # fmt: skip
     return [f"{name:<9}{value}" for name, value in facts if value]
+
+
+def _run(provenance: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What an adaptation noted of itself; empty where it was none."""
+    run = provenance.get("run")
+    return run if isinstance(run, Mapping) else {}
 
 
 def _version_line(model: Installed, number: int) -> str:
     file = model.version_file(number)
     record = read_record(file)
     megabytes = sum(entry.stat().st_size for entry in file.parent.iterdir()) / 1e6
-    says = indicator_summary(record.get("provenance", {}).get("indicators"), None)
     mark = "*" if number == model.version else " "
-    return f"{mark} {number:<6d} {record.get('installed', '-')}  {megabytes:.1f} MB  {says}".rstrip()
+    return f"{mark} {number:<6d} {record.get('installed', '-')}  {megabytes:.1f} MB"
 
 
 def _frames(run: Mapping[str, Any]) -> str | None:

@@ -141,7 +141,7 @@ def resolve_recording(name_or_folder: str | Path) -> Path:
     if named.parent == recordings_dir() and (named / HEADER).is_file():
         return named
     known = ", ".join(recording.name for recording in list_recordings()) or "none yet"
-    raise SemihandError(f"There is no recording {name_or_folder}. Recordings: {known}.")
+    raise SemihandError(f"{name_or_folder} is neither a file, nor a folder, nor a recording. Recordings: {known}.")
 
 
 def list_recordings() -> list[Path]:

@@ -74,7 +74,7 @@ def test_nothing_is_used_without_a_yes(folder, used):
     refused = next_steps(folder, "my-mine", False, wanted=True, ask=lambda _: True)
     assert refused.splitlines()[-1].startswith("Next: semihand adapt --record ")
     hurried = next_steps(folder, "my-mine", False, again="my film.mp4")
-    assert hurried.splitlines()[-1].startswith("Next: semihand adapt --from 'my film.mp4' ")
+    assert hurried.splitlines()[-1].startswith("Next: semihand adapt 'my film.mp4' ")
     assert used == []
 
 

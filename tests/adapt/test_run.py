@@ -280,6 +280,16 @@ def test_a_name_means_the_same_with_record_and_from(monkeypatch):
     assert [options.made_name for options in given] == ["my-x", "my-x"] and given[0].source == "x"
 
 
+def test_the_source_needs_no_option(monkeypatch):
+    given = []
+    monkeypatch.setattr(run, "adapt", lambda options: given.append(options))
+    assert CliRunner().invoke(app, ["adapt", "mine", "--minutes", "5"]).exit_code == 0
+    assert (given[0].source, given[0].minutes) == ("mine", 5)
+    for wrong in ([], ["mine", "--from", "other"], ["mine", "--record"], ["mine", "other"]):
+        assert CliRunner().invoke(app, ["adapt", *wrong]).exit_code == 2
+    assert len(given) == 1
+
+
 class TestFilms:
     """Videos become recordings, each its own."""
 

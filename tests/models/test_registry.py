@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from semihand.cli import app
 from semihand.errors import SemihandError
 from semihand.models import atomic, registry
-from semihand.models.listing import details, indicator_summary
+from semihand.models.listing import details
 from semihand.models.model_file import (
     WEIGHTS,
     available_models,
@@ -36,6 +36,7 @@ PROVENANCE = {
     "config": {"profile": "robust", "rate": np.float32(0.5), "folder": Path("recordings")},
     "seed": np.int64(3),
     "indicators": {"before": {"view": 3.0, "jitter": math.nan}, "after": {"view": 1.5, "jitter": 2.0}},
+    "run": {"source": "kitchen"},
 }
 
 
@@ -317,14 +318,14 @@ def test_command(put):
     put(0.25), put(0.5)
     assert "anna is the default now" in run_cli("use", "anna")
     head, *rows, _, _ = run_cli("list").splitlines()
-    assert head.split() == ["name", "kind", "parent", "date", "version", "indicators"]
+    assert head.split() == ["name", "kind", "parent", "learned", "from", "date", "version"]
     assert [row.split()[:2] for row in rows[:2]] == [["base", "released"], ["lite", "released"]]
     assert rows[2].split()[:4] == ["*", "anna", "personal", "lite"]
-    assert rows[2].endswith("2 (2 kept)  view 3 -> 1.5")
+    assert " kitchen " in rows[2] and rows[2].endswith("2 (2 kept)")
     assert "anna is version 1 now" in run_cli("rollback", "anna")
     assert "anna is version 2 now" in run_cli("rollback", "anna", "--to", 2)
     shown = run_cli("show", "anna", "--all")
-    assert "* 2 " in shown and '"recording_sha256"' in shown and "view 3 -> 1.5" in shown
+    assert "* 2 " in shown and '"recording_sha256"' in shown
     _, lite, anna = json.loads(run_cli("list", "--json"))
     assert (lite["kind"], anna["kind"], anna["versions"], anna["default"]) == ("released", "personal", [1, 2], True)
     assert anna["record"]["provenance"]["parent"] == "lite"
@@ -343,6 +344,7 @@ def test_show_fits_a_screen(put):
         "frames_train": 300,
         "frames_held_out": 101,
         "seconds": 95.2,
+        "verdict": "It is better.",
         "config": list(range(500)),
     }
     record = model.record | {"provenance": model.record["provenance"] | {"run": run}}
@@ -354,6 +356,7 @@ def test_show_fits_a_screen(put):
         "learned  mine.mp4",
         "profile  robust",
         "frames   300 learned from, 101 held out",
+        "verdict  It is better.",
         "took     95 s",
     )
     assert set(facts) <= set(lines)
@@ -364,12 +367,6 @@ def test_show_fits_a_screen(put):
 def test_command_says_what_is_wrong():
     result = CliRunner().invoke(app, ["models", "rollback", "bob"])
     assert isinstance(result.exception, SemihandError) and "No model is called 'bob'" in str(result.exception)
-
-
-def test_indicators_that_are_not_before_and_after():
-    assert indicator_summary(None) == indicator_summary({"view": 1}) == indicator_summary({"before": 1}) == ""
-    one = {"a": 1.0, "b": None, "c": True, "d": 2, "e": 1234.5}
-    assert indicator_summary({"before": one, "after": one}) == "a 1 -> 1, d 2 -> 2, e 1.23e+03 -> 1.23e+03"
 
 
 def test_no_torch():
