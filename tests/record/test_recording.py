@@ -212,7 +212,7 @@ def test_list_and_delete(data):
     assert [path.name for path in list_recordings()] == ["b"]
     with pytest.raises(SemihandError, match="a is neither a file, nor a folder, nor a recording. Recordings: b"):
         delete_recording("a")
-    with pytest.raises(SemihandError, match="no recording a"):
+    with pytest.raises(SemihandError, match="a is neither a file"):
         read_recording("a")
 
 
