@@ -16,7 +16,7 @@ from .paths import shown
 
 logger = logging.getLogger(__name__)
 
-_AV_LOG_QUIET = -8
+_AV_LOG_QUIET, _LOG_SILENT = -8, 0
 
 #: The pictures of iPhones; pillow-heif reads them.
 HEIC_SUFFIXES = (".heic", ".heif")
@@ -149,9 +149,10 @@ def to_bgr8(image: np.ndarray) -> np.ndarray:
 def quiet_opencv() -> Iterator[None]:
     """OpenCV and FFmpeg do not report in their own words what is told in ours."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", str(_AV_LOG_QUIET))
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    log = getattr(cv2.utils, "logging", cv2)  # OpenCV 5 has moved it there
+    level = log.getLogLevel()
+    log.setLogLevel(_LOG_SILENT)
     try:
         yield
     finally:
-        cv2.utils.logging.setLogLevel(level)
+        log.setLogLevel(level)

@@ -49,7 +49,7 @@ class Views:
     """The pictures of the board that say something new. every: keep all in which it is seen, moving or not."""
 
     every: bool = False
-    size: tuple[int, int] | None = None
+    size: tuple[int, int] = (0, 0)
     looked: int = 0
     seen: int = 0
     kept: list[Corners] = field(default_factory=list)
@@ -59,7 +59,7 @@ class Views:
     def look(self, image: np.ndarray) -> Corners | None:
         """Look at the next picture (H, W, 3) BGR; returns the corners in it. Raises SemihandError on another size."""
         size = image.shape[1], image.shape[0]
-        if self.size not in (None, size):
+        if self.looked and self.size != size:
             raise SemihandError(
                 f"There are pictures of {self.size[0]}x{self.size[1]} and of {size[0]}x{size[1]} pixels. "
                 "A lens is measured at one size: leave the others out."
@@ -120,7 +120,7 @@ def _solve(views: list[Corners], size: tuple[int, int]) -> tuple[Solution, np.nd
     on_board = [np.column_stack([view.on_board, np.zeros(len(view.ids), np.float32)]) for view in views]
     try:
         rms, K, distortion, turns, _, spread, _, errors = cv2.calibrateCameraExtended(
-            on_board, [view.uv for view in views], size, default_intrinsics(*size), None, flags=_FLAGS
+            on_board, [view.uv for view in views], size, default_intrinsics(*size), np.zeros(5), flags=_FLAGS
         )
     except cv2.error:  # views that fit no camera at all
         return None
