@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ..models.model_file import RELEASED_DEFAULT
@@ -18,21 +18,23 @@ def next_steps(
     wanted: bool = False,
     ask: Callable[[str], bool] | None = None,
     again: str = "",
-) -> str:
-    """Lines for the terminal after a finished run.
+) -> Iterator[str]:
+    """Lines for the terminal after a finished run, those before the question before it is asked.
 
     name: of the personal model; installed: whether it is in place now; wanted: make it the default; ask: asked whether
     to do so, with the question, where it is not wanted already; again: the source, where a budget kept it from learning
     longer. Raises SemihandError where pictures can't be written.
     """
     strip, video = write_before_after(folder)
-    lines = [f"Look: {strip}", f"      {video}"]
+    yield f"Look: {strip}"
+    yield f"      {video}"
     if not installed:
         record = "semihand adapt --record   (more poses, other light)"
         longer = f"semihand adapt {shlex.quote(again)}   (without --minutes, to learn longer)"
-        return "\n".join([*lines, f"Next: {longer if again else record}"])
-    if wanted or (ask is not None and ask(f"Use {name} from now on?")):
+        yield f"Next: {longer if again else record}"
+    elif wanted or (ask is not None and ask(f"Use {name} from now on?")):
         use(name)
-        back = f"`semihand models use {RELEASED_DEFAULT}` goes back"
-        return "\n".join([*lines, f"{name} is the default now ({back}).", "Next: semihand track"])
-    return "\n".join([*lines, f"Next: semihand track --model {name} --compare {RELEASED_DEFAULT}"])
+        yield f"{name} is the default now (`semihand models use {RELEASED_DEFAULT}` goes back)."
+        yield "Next: semihand track"
+    else:
+        yield f"Next: semihand track --model {name} --compare {RELEASED_DEFAULT}"

@@ -86,4 +86,5 @@ def adapt(
         ask = partial(typer.confirm, default=True) if sys.stdin.isatty() and not no_install else None
         installed = adapted.decision.accepted and not no_install
         again = "" if minutes is None else wanted.source
-        typer.echo(next_steps(adapted.folder, wanted.made_name, installed, use, ask, again))
+        for line in next_steps(adapted.folder, wanted.made_name, installed, use, ask, again):
+            typer.echo(line)

@@ -224,7 +224,7 @@ def _better(before: Indicators, after: Indicators) -> str:
     better = []
     for name, said in words.items():
         then, now = (_mean(one.per_crop[name]) for one in (before, after))
-        if np.isfinite(then) and now < then:
+        if np.isfinite(then) and 1 - now / max(then, 1e-9) >= 0.005:
             better.append(said.format(f"{1 - now / then:.0%}"))
     return f"On the held-out frames the new model {' and '.join(better) or 'is better in the mean of all indicators'}."
 

@@ -9,8 +9,12 @@ from numpy.testing import assert_array_equal
 
 from semihand.adapt import next_steps as module
 from semihand.adapt.before_after import STRIP, VIDEO, most_changed, write_before_after
-from semihand.adapt.next_steps import next_steps
+from semihand.adapt.next_steps import next_steps as steps
 from semihand.errors import SemihandError
+
+
+def next_steps(*arguments, **named):
+    return "\n".join(steps(*arguments, **named))
 
 
 @pytest.fixture
@@ -64,6 +68,13 @@ def test_the_model_is_used_where_that_is_wanted(folder, used):
     questions = []
     assert "is the default now" in next_steps(folder, "my-mine", True, ask=lambda words: not questions.append(words))
     assert used == ["my-mine"] * 2 and questions == ["Use my-mine from now on?"]
+
+
+def test_the_pictures_are_named_before_the_question(folder, used):
+    told, asked_after = [], []
+    for line in steps(folder, "my-mine", True, ask=lambda _: asked_after.extend(told)):
+        told.append(line)
+    assert asked_after == [f"Look: {folder / STRIP}", f"      {folder / VIDEO}"]
 
 
 def test_nothing_is_used_without_a_yes(folder, used):
