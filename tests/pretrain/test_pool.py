@@ -1,12 +1,14 @@
 """People's pictures as a pool: the landmark model's labels, what is held out, and a network's answers laid over them."""
 
 import json
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
+from torch.testing import assert_close
 
 from semihand.adapt.frames.landmarks import Landmarks
 from semihand.datasets.sequence import SequenceWriter
@@ -14,7 +16,7 @@ from semihand.errors import SemihandError
 from semihand.models.checkpoint import describe, save_checkpoint
 from semihand.models.network import Hourglass
 from semihand.pretrain import pool as pools
-from semihand.pretrain.pool import CROP_FACTOR, SIZE, build_pool, open_pool, refine_pool
+from semihand.pretrain.pool import CROP_FACTOR, SIZE, agreement, build_pool, open_pool, refine_pool
 from semihand.train.augment import prepare
 
 PICTURE = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 255, (200, 200, 3), np.uint8), (0, 0), 3)
@@ -64,6 +66,29 @@ def test_a_drawn_batch_is_what_prepare_takes(built):
     assert_allclose(size, np.ptp(built.uv[[0, 2]], axis=1).max(1) / SIZE * CROP_FACTOR * 64 / 1.25, rtol=1e-3)
     assert target.present.all() and not target.known.any()
     assert_allclose(target.weight, built.weight[[0, 2]], atol=1e-6)
+
+
+def test_agreement_is_the_distance_on_held_out_people(built, micro, monkeypatch):
+    marks, (held,) = np.load(built.folder / "marks_uv.npy"), built.held
+    network = Hourglass(micro)
+    asked = []
+
+    def answer(_):
+        """The landmark model's joints of the held-out picture, three cells of the 64-grid to the right."""
+        factor = CROP_FACTOR / micro.crop_factor
+        uv = ((marks[held] + 0.5) / SIZE - 0.5) * factor * 64 + 31.5
+        asked.append(np.ptp(uv, axis=0).max())
+        return SimpleNamespace(uv=torch.from_numpy(uv[None] + np.float32([3.0, 0.0])).float())
+
+    monkeypatch.setattr(pools, "decode", answer)
+    found = agreement(network, built, torch.device("cpu"))
+    assert found == pytest.approx(3.0 / asked[0], rel=1e-3)
+
+
+def test_a_pool_on_a_device_draws_the_same(built):
+    mine, theirs = (one.draw(2, np.random.default_rng(1)) for one in (built, built.to("cpu")))
+    for name, tensor in mine.items():
+        assert_close(tensor, theirs[name])
 
 
 def test_a_networks_answers_are_mixed_in_where_the_two_agree(built, micro, tmp_path, monkeypatch):

@@ -197,6 +197,24 @@ def test_fewer_pictures_than_a_batch_are_an_error_not_a_hang(few, micro, tmp_pat
         Pretraining(tmp_path, micro, replace(QUICK, batch=32), few, few, "cpu")
 
 
+def test_without_a_gpu_all_pictures_must_be_rendered_before(few, micro, tmp_path):
+    half = replace(few, done=((np.array([True]), 6), (np.array([False]), 6)))
+    with pytest.raises(SemihandError, match="Without a GPU all pictures must be rendered before"):
+        Pretraining(tmp_path, micro, QUICK, half, few, "cpu")
+
+
+@pytest.mark.parametrize("faster", [True, False])
+def test_the_faster_precision_is_taken_and_nothing_is_changed_by_measuring(few, micro, tmp_path, monkeypatch, faster):
+    seconds = iter([0, 9, 0, 9, 0, 1, 0, 2] if faster else [0, 9, 0, 9, 0, 2, 0, 1])  # bf16, fp32, and again
+    monkeypatch.setattr(pretrain.time, "perf_counter", lambda: next(seconds))
+    run = Pretraining(tmp_path, micro, replace(QUICK, bf16=None), few, few, "cpu")
+    assert run.bf16 is faster and next(seconds, None) is None
+    plain = Pretraining(tmp_path, micro, QUICK, few, few, "cpu")
+    for name, value in plain.network.state_dict().items():
+        assert_close(run.network.state_dict()[name], value)
+    assert all(parameter.grad is None for parameter in run.network.parameters())
+
+
 def test_size_that_the_poolings_do_not_divide_is_refused(few, micro, tmp_path):
     with pytest.raises(SemihandError, match="--train-size 40 is not a multiple of 16"):
         Pretraining(tmp_path, micro, replace(QUICK, train_size=40), few, few, "cpu")
@@ -248,7 +266,7 @@ def test_init_starts_from_the_weights_of_a_checkpoint(few, micro, tmp_path):
 class People:
     """A pool of two people's crops that remembers what was drawn."""
 
-    provenance = {"data": "people"}
+    provenance, held = {"data": "people"}, ()
 
     def __init__(self):
         self.drawn = []

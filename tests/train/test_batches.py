@@ -9,8 +9,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from torch.testing import assert_close
 
 from semihand.errors import SemihandError
-from semihand.synth.cache import open_cache, open_caches
-from semihand.train.batches import fetch, relative_depth, sample_rows
+from semihand.synth.cache import BLOCK, open_cache, open_caches
+from semihand.train.batches import OnDevice, fetch, relative_depth, sample_rows
 from semihand.train.ema import Ema
 
 CPU = torch.device("cpu")
@@ -53,6 +53,38 @@ def test_caches_of_other_sizes_do_not_join(picture_folder, monkeypatch):
     monkeypatch.setattr("semihand.synth.cache.open_cache", lambda *given_to_it: next(given))
     with pytest.raises(SemihandError, match="b holds pictures of another size"):
         open_caches(["a", "b"])
+
+
+def half_rendered(pictures):
+    """Its second half is still to be rendered: one block for every 20 pictures; with the flag that ends it."""
+    flag = np.array([False])
+    half = (np.array([True]), len(pictures) // 2), (flag, len(pictures) - len(pictures) // 2)
+    return replace(pictures, done=half), flag
+
+
+def test_pictures_that_are_still_to_be_rendered_are_not_ready(picture_folder, pictures):
+    assert len(pictures) < BLOCK
+    cache, flag = half_rendered(pictures)
+    assert_array_equal(cache.ready(), np.arange(20))
+    flag[0] = True
+    assert_array_equal(cache.ready(), np.arange(40))
+    assert_array_equal(open_cache(picture_folder).ready(), np.arange(40))
+
+
+def test_a_device_takes_pictures_over_as_they_are_rendered(pictures, monkeypatch):
+    monkeypatch.setattr(OnDevice, "PAUSE", 0.02)
+    cache, flag = half_rendered(pictures)
+    held = OnDevice(cache, CPU)
+    assert len(held) == 20
+    drawn = held.draw(200)
+    first = torch.from_numpy(np.array(pictures.uv[:20]))
+    assert all((one == first).flatten(1).all(1).any() for one in drawn["uv"])  # nothing that is not there yet
+    flag[0] = True
+    held._thread.join(timeout=5)
+    assert len(held) == 40 and not held._thread.is_alive()
+    everything = fetch(pictures, np.arange(40), CPU)
+    for name, tensor in held._tensors.items():
+        assert_close(tensor, everything[name])
 
 
 def test_ema_by_hand():
