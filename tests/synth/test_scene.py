@@ -14,7 +14,10 @@ from semihand.synth.materials import draw_look
 from semihand.synth.scene import SceneConfig, SceneRenderer, draw_view
 from semihand.synth.sensor import SensorConfig
 
-CLEAN = SceneConfig(size=96, second_hand=0, held_object=0, occluder=0, empty=0, sensor=SensorConfig(strength=0))
+#: As a webcam sees them; before its owner's own eyes a hand hides more of itself.
+CLEAN = SceneConfig(
+    size=96, own_eyes=0, second_hand=0, held_object=0, occluder=0, empty=0, sensor=SensorConfig(strength=0)
+)
 CROWDED = replace(CLEAN, second_hand=0.9, held_object=0.7, occluder=0.5)
 COUNT = 40
 #: One seed for most tests, for its backgrounds take seconds to paint.
@@ -209,6 +212,16 @@ def test_visible_joints_lie_just_below_the_first_surface_seen():
 
 def test_unoccluded_hands_show_most_joints(clean):
     assert np.mean([sample.visible for sample in clean]) > 0.6
+
+
+def test_own_eyes_often_see_the_thumbs_side():
+    rng = np.random.default_rng(0)
+    views = np.array([draw_view(rng, 1.0, own_eyes=1.0) for _ in range(400)])
+    assert np.allclose(np.linalg.det(views), 1)
+    toward = -views[:, 2, 0]  # how far the thumb's side faces the camera
+    assert 0.25 < (toward > 0.5).mean() < 0.6
+    assert (toward < -0.5).mean() < 0.15
+    assert (views[:, 2, 1] < 0.8).all()  # never along the arm
 
 
 def test_an_occluder_covers_what_it_hides():
