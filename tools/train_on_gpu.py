@@ -8,6 +8,7 @@
 
 `train` runs two rounds of `semihand pretrain` for base, between which the network labels the pool anew, and one for
 lite. In OUT lie weights in 16 bits, logs, and a table of the networks' time on the GPU.
+Each round takes about a minute more than its --seconds: start, copying the pictures to the GPU, labelling.
 A rehearsal on a CPU: `render pictures --count 256`, `train OUT --seconds 20 20 20 --batch 8 --device cpu`.
 """
 
@@ -47,7 +48,7 @@ def main() -> None:
     command.add_argument("--pictures", type=Path, required=True)
     command.add_argument("--pool", type=Path, required=True)
     command.add_argument("--backgrounds", type=Path)
-    command.add_argument("--seconds", type=float, nargs=3, default=[200, 200, 80], help="of base, base again, and lite")
+    command.add_argument("--seconds", type=float, nargs=3, default=[150, 160, 60], help="of base, base again, and lite")
     command.add_argument("--share", type=float, default=0.4, help="of base's own answers in the pool's labels")
     command.add_argument("--batch", type=int, default=256)
     command.add_argument("--device", default="cuda")
