@@ -6,7 +6,6 @@ Runs unchanged on one CPU, one GPU, or many under `torchrun` (one process a devi
 
 from __future__ import annotations
 
-import itertools
 import logging
 import math
 import sys
@@ -15,7 +14,6 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.distributed as dist
 from torch.utils.tensorboard import SummaryWriter
@@ -36,21 +34,17 @@ from ..models.checkpoint import (
 from ..models.decode import decode
 from ..models.encoder import landmark_weights
 from ..models.network import Hourglass, NetworkConfig, normalise
-from ..synth.background import window
 from ..synth.cache import Cache
-from ..train.augment import VERDICT_AUGMENT, AugmentConfig, prepare
-from ..train.batches import OnDevice, fetch, sample_rows
+from ..train.augment import AugmentConfig
 from ..train.ema import Ema
 from ..train.logs import append_csv
-from ..train.losses import LossConfig, Target, concatenate, supervised_loss
+from ..train.losses import LossConfig, supervised_loss
 from ..train.process import Process
 from ..train.validate import Scores, contact_sheet, score
-from .pool import CROP_FACTOR, Pool, agreement
+from .mixture import Mixture
+from .pool import Pool, agreement
 
 log = logging.getLogger(__name__)
-
-#: Parts of pictures without a hand that are cut at the start.
-PLACES = 1024
 
 
 @dataclass(frozen=True)
@@ -172,8 +166,7 @@ class Pretraining:
 
     def __init__(self, folder, network: NetworkConfig, config: PretrainConfig, cache: Cache, validation: Cache,
                  device: str = "auto", init=None, pool: Pool | None = None, backgrounds: list | None = None):  # fmt: skip
-        """pool: people's pictures, a share of every batch. backgrounds: RGB pictures without hands, some of every batch.
-        On a GPU all pictures lie in its memory, and the cache may still be being rendered."""
+        """cache, pool, backgrounds: see `Mixture`."""
         self.folder, self.config, self.cache, self.validation = Path(folder), config, cache, validation
         self.process = Process.join(device)
         _check(network, config, len(cache.ready()), self.process.world)
@@ -182,49 +175,23 @@ class Pretraining:
         if init is not None:
             _start_from(self.network, init)
         self.network = self.network.to(self.process.device, memory_format=torch.channels_last)
-        on_gpu = self.process.device.type == "cuda"
-        if not on_gpu and len(cache.ready()) < len(cache):
-            raise SemihandError(
-                "Without a GPU all pictures must be rendered before. Finish `semihand synth cache` first."
-            )
-        self.rendered = OnDevice(cache, self.process.device) if on_gpu else None
-        self.pool = pool.to(self.process.device) if pool and on_gpu else pool
-        self._places = self._cut_places(backgrounds or []).to(self.process.device)
+        self.mixture = Mixture(config, network, self.process, cache, pool, backgrounds)
         if network.stem == "landmark":
             self.network.stem.thaw(config.thaw)
-        self._augment = config.augment or (VERDICT_AUGMENT if network.verdict else AugmentConfig())
         self.ema = Ema(self.network, config.ema)
         self.optimizer = torch.optim.AdamW(parameter_groups(self.network, config), fused=True)
         self.step, self.samples, self.seconds, self.init = 0, 0, 0.0, init
         self.bf16 = self._faster_in_bf16() if config.bf16 is None else config.bf16
 
-    @property
-    def people(self) -> int:
-        """Pictures of people in a batch."""
-        return round(self.config.people * self.config.batch) if self.pool else 0
-
-    @property
-    def _size(self) -> int:
-        return self.config.train_size or self.network.config.input_size
-
-    def _cut_places(self, backgrounds: list) -> torch.Tensor:
-        """(M, 3, S, S) uint8 parts of pictures without a hand."""
-        rng = np.random.default_rng([self.config.seed, 3])
-        drawn = [backgrounds[i] for i in rng.integers(len(backgrounds), size=PLACES)] if backgrounds else []
-        places = [window(rng, one, self._size).clip(0, 255).astype(np.uint8) for one in drawn]
-        shape = (0, self._size, self._size, 3)
-        return torch.from_numpy(np.stack(places) if places else np.zeros(shape, np.uint8)).permute(0, 3, 1, 2)
-
     def _faster_in_bf16(self) -> bool:
         """Whether steps take less time in bfloat16 than in float32 here: it differs from machine to machine."""
-        image = normalise(
-            torch.zeros(min(self.config.batch, 32), 3, self._size, self._size, device=self.process.device)
-        )
+        size, device = self.mixture.size, self.process.device
+        image = normalise(torch.zeros(self.config.batch, 3, size, size, device=device))
         image = image.contiguous(memory_format=torch.channels_last)
         seconds = {}
         for bf16 in (True, False, True, False):
             clock = time.perf_counter()
-            with torch.autocast(self.process.device.type, torch.bfloat16, enabled=bf16):
+            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 maps = self.network.eval()(image)[-1]  # batch statistics stay as they are
             (maps.heat.mean() + maps.mask_logits.mean()).backward()
             if image.is_cuda:
@@ -260,7 +227,7 @@ class Pretraining:
     def run(self) -> Scores:
         """Train to the end of the budget; returns the averaged network's scores on the validation pictures."""
         self._make_folder()
-        forward, batches, bar = self._forward_module(), self._batches(), self._bar()
+        forward, batches, bar = self._forward_module(), self.mixture.rows(self.step), self._bar()
         stable = self.config.progress(self.samples, self.seconds) >= 1 - self.config.decay
         clock, last_check = time.monotonic(), self.seconds
         while (progress := self.config.progress(self.samples, self.seconds)) < 1.0:
@@ -276,8 +243,7 @@ class Pretraining:
                 self._checkpoint()
                 last_check, clock = self.seconds, time.monotonic()
         bar.close()
-        if self.rendered:
-            self.rendered.close()
+        self.mixture.close()
         return self._checkpoint(final=True)
 
     def _make_folder(self) -> None:
@@ -289,14 +255,6 @@ class Pretraining:
             ) from error
         if self.step == 0 and (self.folder / "state.pt").exists():
             raise SemihandError(f"{self.folder} holds a training. Go on with it by --resume, or choose another --out.")
-
-    def _batches(self):
-        """Row numbers of the batches to come; a resumed run goes on where the interrupted one was."""
-        rng = np.random.default_rng([self.config.seed, 0, 1])
-        if self.rendered:
-            return itertools.repeat(None)  # drawn on the device, from those that are there by then
-        rows = sample_rows(len(self.cache), self.config.batch - self.people, self.process.rank, self.process.world, rng)
-        return itertools.islice(rows, self.step, None)
 
     def _bar(self) -> tqdm:
         done = round(100 * self.config.progress(self.samples, self.seconds), 2)
@@ -321,7 +279,7 @@ class Pretraining:
         for group in self.optimizer.param_groups:
             group["lr"] = group["rate"] * config.rate_factor(self.step, progress)
         self.network.train()
-        image, target = self._pictures(rows)
+        image, target = self.mixture.draw(rows, self.step)
         image = normalise(image).contiguous(memory_format=torch.channels_last)
         with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
             stacks = forward(image)
@@ -340,26 +298,6 @@ class Pretraining:
         self.samples += len(image) * self.process.world
         return parts
 
-    def _pictures(self, rows) -> tuple[torch.Tensor, Target]:
-        """One batch: rendered hands of these rows, people's hands, and some places without any; images in 0..255."""
-        size, factor, device = self._size, self.network.config.crop_factor, self.process.device
-        rng = np.random.default_rng([self.config.seed, 2, self.step, self.process.rank])
-        batch = (
-            self.rendered.draw(self.config.batch - self.people) if self.rendered else fetch(self.cache, rows, device)
-        )
-        parts = [prepare(batch, self.cache.config["crop_factor"], size, self._augment, factor)]
-        if self.people:
-            parts.append(prepare(self.pool.draw(self.people, rng), CROP_FACTOR, size, self._augment, factor))
-        image, target = torch.cat([image for image, _ in parts]), concatenate([target for _, target in parts])
-        if len(self._places) and (empty := np.flatnonzero(rng.random(len(image)) < self.config.empty)).size:
-            empty, places = (
-                torch.from_numpy(rows).to(device) for rows in (empty, rng.integers(len(self._places), size=len(empty)))
-            )
-            image[empty] = self._places[places].to(image.dtype)
-            for tensor, value in ((target.present, False), (target.mask, 0), (target.known, 1)):
-                tensor[empty] = value
-        return image, target
-
     def _log_step(self, parts: dict, bar, progress: float) -> None:
         if self.process.rank > 0:
             return
@@ -377,12 +315,12 @@ class Pretraining:
         if self.process.rank > 0:
             return None
         network = self.ema.network
-        scores, worst = score(network, self.validation, self.bf16, self.process.device, self._size)
+        scores, worst = score(network, self.validation, self.bf16, self.process.device, self.mixture.size)
         row = {"samples": self.samples, "seconds": round(self.seconds, 1)} | {
             k: round(v, 4) for k, v in asdict(scores).items()
         }
-        if self.pool is not None and len(self.pool.held):
-            row["held_out_people"] = round(agreement(network, self.pool, self.process.device), 4)
+        if (pool := self.mixture.pool) is not None and len(pool.held):
+            row["held_out_people"] = round(agreement(network, pool, self.process.device), 4)
             log.info("Held-out people: %.4f from the landmark model, over the hand's box.", row["held_out_people"])
         append_csv(self.folder / "validation.csv", row)
         self._plot("validation", row)
@@ -395,7 +333,7 @@ class Pretraining:
         self._save_state("state.pt")
         if final:
             contact_sheet(
-                network, self.validation, self.folder / "predictions.png", worst, self.process.device, self._size
+                network, self.validation, self.folder / "predictions.png", worst, self.process.device, self.mixture.size
             )
         return scores
 
@@ -416,9 +354,10 @@ class Pretraining:
         return SummaryWriter(str(self.folder / "tensorboard"))
 
     def _describe(self, scores: Scores):
+        pool = self.mixture.pool
         told = provenance(
             " ".join(["semihand", *sys.argv[1:]]), self.config.seed, self.samples,
             training=asdict(self.config), pictures=self.cache.provenance, validation=asdict(scores),
-            init=Path(self.init).name if self.init else None, people=self.pool.provenance if self.pool else None,
+            init=Path(self.init).name if self.init else None, people=pool.provenance if pool else None,
         )  # fmt: skip
         return describe(self.network.config, told)

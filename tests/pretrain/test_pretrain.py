@@ -287,10 +287,10 @@ def test_half_of_a_batch_are_people_and_some_places_are_empty(few, micro, tmp_pa
     run = Pretraining(
         tmp_path, micro, config, few, few, "cpu", pool=people, backgrounds=[np.zeros((80, 80, 3), np.uint8)]
     )
-    image, target = run._pictures(np.array([0, 1]))
+    image, target = run.mixture.draw(np.array([0, 1]), run.step)
     assert len(image) == 4 and not target.present.any() and (target.known == 1).all() and (target.mask == 0).all()
     run = Pretraining(tmp_path, micro, replace(config, empty=0.0), few, few, "cpu", pool=people)
-    image, target = run._pictures(np.array([0, 1]))
+    image, target = run.mixture.draw(np.array([0, 1]), run.step)
     assert_close(image[2:], torch.full_like(image[2:], people.drawn[-1]))
     assert (target.known[:2] > 0).any() and (target.known[2:] == 0).all()
     run.run()
