@@ -47,6 +47,15 @@ def plain_name(path: str | Path) -> Iterator[str]:
         ) from error
 
 
+def make_folder(folder: str | Path, instead: str) -> Path:
+    """The folder, which is there now. Raises SemihandError where it cannot be made; `instead` says how to go on."""
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SemihandError(f"The folder {shown(folder)} cannot be made: {error.strerror}. {instead}") from error
+    return Path(folder)
+
+
 def shown(path: str | Path) -> str:
     """A path as any console and file can take it: bytes that are no UTF-8 become \\xNN."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -20,6 +20,7 @@ from ..models.checkpoint import Checkpoint, atomic_file, load_checkpoint, proven
 from ..models.export import export_network
 from ..models.model_file import data_dir
 from ..models.registry import checkpoint_of, install
+from ..paths import make_folder
 from ..progress import announce
 from ..record.recording import read_recording, recording_folder, recording_hash, resolve_recording
 from ..record.session import RecordOptions, record
@@ -243,12 +244,7 @@ def _learning_minutes(minutes: float, spent: float, judging: float, tuning: Fine
 
 
 def _make_folder(folder: Path, resume: bool) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SemihandError(
-            f"The folder {folder} could not be made: {error.strerror}. Choose another --out."
-        ) from error
+    make_folder(folder, "Choose another --out.")
     if not resume and (folder / "state.pt").exists():
         for name in _LEFT:
             (folder / name).unlink(missing_ok=True)

@@ -11,7 +11,6 @@ from time import perf_counter
 
 import numpy as np
 
-from ..errors import SemihandError
 from ..kinematics.hand import Motion
 from ..models.camera import Lens
 from ..models.joints import UNIT_BONE_METRES
@@ -19,6 +18,7 @@ from ..models.lifting import unit_length
 from ..models.metrics import hand_size, joint_errors_mm, mean_error, normalised_errors
 from ..outputs.files import JsonlWriter
 from ..outputs.record import camera_record, header
+from ..paths import make_folder
 from ..progress import Progress
 from ..synth.clip import Clip, ClipConfig, HandTruth
 from ..tracker.draw import draw
@@ -127,12 +127,7 @@ class _Files:
     """The two files; both are opened, and so proved writable, before the work."""
 
     def __init__(self, options: DemoOptions, clip: Clip, tracker: Tracker, stack: ExitStack) -> None:
-        try:
-            options.out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise SemihandError(
-                f"The folder {options.out} cannot be made: {error.strerror}. Name another one with --out."
-            ) from error
+        make_folder(options.out, "Name another one with --out.")
         self._motion = Motion()
         self._lines = JsonlWriter(str(options.out / JOINTS))
         stack.callback(self._lines.close)

@@ -10,7 +10,7 @@ import cv2
 
 from ..errors import SemihandError
 from ..models.calibration import find_camera_record
-from ..paths import shown
+from ..paths import make_folder, shown
 from ..picture_file import quiet_opencv, to_bgr8, write_picture
 from ..text import table
 from .find_camera import camera_names, find_cameras, open_number
@@ -94,11 +94,6 @@ def _picture(capture: cv2.VideoCapture, number: int, folder: Path) -> str:
     if not images:
         return "delivers no picture"
     file = folder / f"camera-{number}.png"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SemihandError(
-            f"The folder {shown(folder)} cannot be made: {error.strerror}. Name another one."
-        ) from error
+    make_folder(folder, "Name another one.")
     write_picture(file, to_bgr8(images[-1]))
     return shown(file)

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from ..errors import SemihandError
+from ..paths import make_folder
 from .types import Frame
 
 _JPEG_QUALITY = 95
@@ -18,14 +19,8 @@ class StillsFolder:
 
     def __init__(self, folder: str) -> None:
         """Raises SemihandError when the folder cannot be made."""
-        self.folder = Path(folder)
+        self.folder = make_folder(folder, "Name another one with --save-images.")
         self._names: set[str] = set()
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise SemihandError(
-                f"The folder {folder} cannot be made: {error.strerror}. Name another one with --save-images."
-            ) from error
 
     def write(self, frame: Frame, picture: np.ndarray) -> None:
         """The overlay (H, W, 3) BGR of one frame. Raises SemihandError when it cannot be written."""

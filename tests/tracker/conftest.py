@@ -16,6 +16,7 @@ from semihand.models.camera import crop_camera, default_intrinsics
 from semihand.models.joints import BONES, NUM_JOINTS, PRIOR_BONE_LENGTHS, UNIT_BONE_METRES
 from semihand.models.lifting import project, relative_depth
 from semihand.models.model_file import OUTPUT_NAMES, VERDICT_NAMES
+from semihand.tracker import open as opening
 from semihand.tracker.palm import box_from_landmarks
 from semihand.tracker.types import Frame
 
@@ -173,6 +174,13 @@ def _terms(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 def world(request) -> World:
     """An empty world; its network has verdicts where the parameter is true, else it needs the landmark model."""
     return World(getattr(request, "param", False))
+
+
+@pytest.fixture
+def models(world, monkeypatch):
+    """The world's hands instead of released models."""
+    monkeypatch.setattr(opening, "open_networks", lambda *_: opening.Networks(world, world, world))
+    return world
 
 
 @pytest.fixture

@@ -38,12 +38,6 @@ def through_the_lens(plant, monkeypatch):
 
 
 @pytest.fixture
-def models(world, monkeypatch):
-    monkeypatch.setattr(opening, "open_networks", lambda *_: opening.Networks(world, world, world))
-    return world
-
-
-@pytest.fixture
 def pictures(world, tmp_path):
     (tmp_path / "pictures").mkdir()
     for name in "12":

@@ -25,13 +25,6 @@ def command(*arguments):
 
 
 @pytest.fixture
-def models(world, monkeypatch):
-    """The world's hands instead of released models."""
-    monkeypatch.setattr(opening, "open_networks", lambda *_: opening.Networks(world, world, world))
-    return world
-
-
-@pytest.fixture
 def pictures(world, tmp_path):
     """Three pictures of the world, an unreadable one among them."""
     folder = tmp_path / "pictures"
